@@ -1,0 +1,87 @@
+"""What a conversation asks of the engine, and what it gets back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ambientd.core.audio import Samples
+from ambientd.core.transcript import Segment, Word
+
+AUTO = "auto"
+"""In place of a language code: let the engine find out, at the cost of a second pass of the encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One stretch of one conversation to be heard.
+
+    Everything a decode depends on is in here: nothing is kept in the engine between two requests, so one
+    patient's words cannot colour another's.
+    """
+
+    audio: Samples
+    start: int
+    """Samples since the session started: where ``audio`` begins."""
+    language: str
+    """ISO 639-1 code, or :data:`AUTO`."""
+    prompt: str = ""
+    """Text the model is to believe was said before; style and vocabulary, never another session's words."""
+    final: bool = True
+    """Finals are decoded before partials, whatever their age."""
+    full: bool = False
+    """Give the model its whole 30 s window instead of one fitted to the audio: slower, and steadier."""
+
+    @property
+    def end(self) -> int:
+        """Samples since the session started, exclusive."""
+        return self.start + len(self.audio)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the engine made of one request."""
+
+    segments: tuple[Segment, ...]
+    """In session time, oldest first; empty when there were no words."""
+    language: str
+    """ISO 639-1 code: as requested, or as detected."""
+    seconds: float
+    """Wall seconds the engine worked, waiting for a lane not included."""
+    model: str
+    """Name of the model that heard it."""
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """All words, in order."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def text(self) -> str:
+        """The segments' texts as one line."""
+        return " ".join(segment.text for segment in self.segments)
+
+
+class Decoder(Protocol):
+    """Hears one request at a time for whoever asks; how many at once is the engine's affair."""
+
+    async def decode(self, request: Request) -> Heard:
+        """The words in ``request``.
+
+        Raises:
+            DecodeFailed: no usable answer; the caller marks a gap and goes on.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Load:
+    """What an engine has done so far; read by status and metrics."""
+
+    finals: int = 0
+    partials: int = 0
+    failures: int = 0
+    busy_seconds: float = 0.0
+    """Sum over lanes of the time spent decoding."""
+    audio_seconds: float = 0.0
+    """Audio decoded, partials included."""

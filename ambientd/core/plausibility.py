@@ -1,0 +1,154 @@
+"""Whether a text can be what was said: loops, noise markers, and the phrases Whisper says to silence.
+
+Whisper always answers.  To noise it answers with a marker or a phrase from its training subtitles, and now and
+then it repeats itself until its token budget is spent.  None of these may reach a patient's record.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from ambientd.core.audio import seconds
+from ambientd.core.decoding import Heard
+from ambientd.core.transcript import Segment, Word
+
+MOST_WORDS_PER_SECOND: Final = 7.0
+"""Faster than anyone talks: an auctioneer reaches about 5, hurried conversation bursts of 6."""
+
+REPEATS: Final = {1: 8, 2: 5, 3: 4, 4: 4, 5: 3, 6: 3, 7: 3, 8: 3}
+"""How often a phrase of so many words must stand in a row to be a loop.  People do say "no, no, no, no"."""
+
+MOST_COMPRESSION: Final = 2.4
+"""Length over zlib-compressed length above which a text repeats itself.  Source: OpenAI Whisper, transcribe.py."""
+
+LEAST_TO_COMPRESS: Final = 120
+"""Characters below which the compression ratio says nothing."""
+
+_MARKER: Final = re.compile(r"[\[(*♪][^\])*♪]*[\])*♪]|♪")
+"""A noise marker such as [BLANK_AUDIO], (coughing) or *music*."""
+
+_OPENERS: Final = {"[": "]", "(": ")", "*": "*", "♪": "♪"}
+
+_SUBTITLE: Final = frozenset(
+    {
+        "you",
+        "thank you",
+        "thanks for watching",
+        "thank you for watching",
+        "thank you very much",
+        "bye",
+        "so",
+        "please subscribe",
+        "subtitles by the amara.org community",
+    }
+)
+"""What Whisper says to silence, stripped of case and punctuation.  Source: heard on silence and room noise, and
+listed in whisper.cpp issue 1592 and openai/whisper discussion 928."""
+
+_SHORT_SPEECH: Final = 0.7
+"""Seconds of detected speech below which a lone subtitle phrase is not believed."""
+
+_LOW_CONFIDENCE: Final = 0.55
+
+
+def cleaned(heard: Heard) -> Heard:
+    """``heard`` without noise markers, and without segments that held nothing else."""
+    segments = tuple(segment for segment in map(_without_markers, heard.segments) if segment.text)
+    return replace(heard, segments=segments)
+
+
+def doubt(heard: Heard, *, speech: int) -> str | None:
+    """Why the text cannot be what was said, as one word; ``None`` where nothing speaks against it.
+
+    ``speech``: samples of the request's audio that the voice detector called speech.
+    """
+    words = [_plain(word.text) for word in heard.words]
+    if _repeats(words):
+        return "loop"
+    if len(heard.text) >= LEAST_TO_COMPRESS and compression(heard.text) > MOST_COMPRESSION:
+        return "loop"
+    if len(words) > 4 + MOST_WORDS_PER_SECOND * seconds(speech):
+        return "babble"
+    return None
+
+
+def is_subtitle(heard: Heard, *, speech: int) -> bool:
+    """Whether the text is a phrase Whisper says to silence, and the audio held hardly any speech."""
+    if re.sub(r"[^\w\s.]", "", heard.text).strip(" .").lower() not in _SUBTITLE:
+        return False
+    return seconds(speech) < _SHORT_SPEECH or confidence(heard.words) < _LOW_CONFIDENCE
+
+
+def confidence(words: Sequence[Word]) -> float:
+    """The mean of the words' probabilities, in [0, 1]; 0 for no words."""
+    return sum(word.probability for word in words) / len(words) if words else 0.0
+
+
+def compression(text: str) -> float:
+    """Length over compressed length: prose stays below 2, a loop goes beyond 3."""
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw))
+
+
+def unlooped(heard: Heard) -> Heard:
+    """``heard`` cut off where its first loop begins to repeat: what came before was heard, the rest was not."""
+    words = heard.words
+    end = _loop_start([_plain(word.text) for word in words])
+    if end is None:
+        return heard
+    kept = set(map(id, words[:end]))
+    segments = []
+    for segment in heard.segments:
+        left = tuple(word for word in segment.words if id(word) in kept)
+        if left:
+            whole = len(left) == len(segment.words)
+            text = segment.text if whole else " ".join(word.text for word in left)
+            segments.append(
+                replace(segment, text=text, words=left, end=segment.end if whole else left[-1].end)
+            )
+    return replace(heard, segments=tuple(segments))
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"\W+", "", word).lower()
+
+
+def _repeats(words: list[str]) -> bool:
+    return _loop_start(words) is not None
+
+
+def _loop_start(words: list[str]) -> int | None:
+    """Index of the word after the first saying of a phrase that is then repeated too often; ``None`` if none is."""
+    for begin in range(len(words)):
+        for length, times in REPEATS.items():
+            phrase = words[begin : begin + length]
+            end = begin + length * times
+            if end <= len(words) and all(
+                words[at : at + length] == phrase for at in range(begin + length, end, length)
+            ):
+                return begin + length
+    return None
+
+
+def _without_markers(segment: Segment) -> Segment:
+    if not any(opener in segment.text for opener in _OPENERS):
+        return segment
+    text = " ".join(_MARKER.sub(" ", segment.text).split())
+    words: list[Word] = []
+    closer = None
+    for word in segment.words:
+        if closer is None and word.text[:1] in _OPENERS and _MARKER.search(segment.text):
+            closer = _OPENERS[word.text[0]]
+            if closer in word.text[1:] or word.text == "♪":
+                closer = None
+            continue
+        if closer is not None:
+            if closer in word.text:
+                closer = None
+            continue
+        words.append(word)
+    return replace(segment, text=text if words else "", words=tuple(words))

@@ -1,0 +1,251 @@
+"""The WebSocket protocol: what a client may say, and every message the server sends.
+
+Pure translation between JSON objects and the box's own types.  Clients of the protocol's first version exist and
+are not changed: fields they read keep their names and meanings, and everything newer is opt-in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from ambientd.core.audio import BYTES_PER_SAMPLE, RATE
+from ambientd.core.metrics import SessionMetrics
+from ambientd.core.transcript import Gap, Line, Segment, Word
+from ambientd.errors import AmbientError, ClientError
+
+Message = Mapping[str, Any]
+"""A message as a JSON object; ``type`` says which."""
+
+CLOSE_ENDED: Final = 1000
+CLOSE_GOING_AWAY: Final = 1001
+CLOSE_UNSUPPORTED: Final = 1003
+CLOSE_POLICY: Final = 1008
+CLOSE_TOO_BIG: Final = 1009
+CLOSE_ERROR: Final = 1011
+CLOSE_OVERLOADED: Final = 1013
+"""Source: RFC 6455 section 7.4.1; 1013 from the IANA registry of close codes."""
+
+SERVER_TYPES: Final = frozenset(
+    {
+        "connected",
+        "transcript",
+        "partial",
+        "gap",
+        "session_info",
+        "pong",
+        "error",
+        "session_ended",
+        "refined",
+        "ack",
+    }
+)
+"""Types only a session itself may send: a broadcast under one of these names would forge a transcript."""
+
+_SESSION_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def check_session_id(text: str) -> str:
+    """``text`` if it may name a session.
+
+    Raises:
+        ClientError: it may not; the connection cannot go on.
+    """
+    if not _SESSION_ID.fullmatch(text):
+        raise ClientError(
+            "bad_session_id",
+            "a session id is 1 to 64 of the characters A-Z a-z 0-9 . _ -",
+            hint="Choose another, or connect to /ws/transcribe to be given one.",
+            close_code=CLOSE_POLICY,
+        )
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A control message: its type, and its fields where it has any."""
+
+    type: str
+    fields: Message
+
+
+CONTROLS: Final = ("ping", "session_info", "end_session")
+
+
+def parse_control(text: str) -> Control:
+    """The control message in a text frame.
+
+    Raises:
+        ClientError: not JSON, not an object, or of no known type; the session goes on.
+    """
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ClientError(
+            "bad_json", "a text frame must hold one JSON object", hint='Send for example {"type": "ping"}.'
+        ) from None
+    if not isinstance(fields, dict):
+        raise ClientError(
+            "bad_message",
+            "the JSON of a text frame must be an object",
+            hint='Send for example {"type": "ping"}.',
+        )
+    kind = fields.get("type")
+    if not isinstance(kind, str) or kind not in CONTROLS:
+        raise ClientError(
+            "unknown_type",
+            "the message's type is none that this server knows",
+            hint=f"Known types: {', '.join(CONTROLS)}. Audio goes in binary frames.",
+        )
+    return Control(kind, fields)
+
+
+def connected(
+    session_id: str,
+    *,
+    sample_rate: int,
+    channels: int,
+    chunk_duration: float,
+    whisper_model: str,
+    audio_buffer_size: int,
+    language: str,
+) -> Message:
+    """The first message: the session is there, and this is how to speak to it.
+
+    ``audio_buffer_size``: bytes of audio a client does best to send at once.
+    """
+    return {
+        "type": "connected",
+        "session_id": session_id,
+        "message": "Connected. Send PCM as binary frames; end with end_session.",
+        "config": {
+            "sample_rate": sample_rate,
+            "channels": channels,
+            "chunk_duration": chunk_duration,
+            "whisper_model": whisper_model,
+            "audio_buffer_size": audio_buffer_size,
+            "language": language,
+        },
+    }
+
+
+def transcript(line: Line, *, session_time: float) -> Message:
+    """A committed line.  ``session_time``: seconds since the session started, by the clock."""
+    audio = line.end - line.start
+    return {
+        "type": "transcript",
+        "text": line.text,
+        "confidence": round(line.confidence, 4),
+        "chunk_index": line.index,
+        "processing_time_ms": round(line.processing_ms, 1),
+        "start_time": _seconds(line.start),
+        "end_time": _seconds(line.end),
+        "is_final": True,
+        "model_used": line.model,
+        "language": line.language,
+        "segments": [_segment(segment) for segment in line.segments],
+        "session_time": round(session_time, 3),
+        "audio_duration": _seconds(audio),
+        "audio_size_bytes": audio * BYTES_PER_SAMPLE,
+    }
+
+
+def partial(text: str, stable_text: str, *, start: int, end: int) -> Message:
+    """The open utterance as heard so far; replaces the partial before it.  ``start``, ``end``: samples."""
+    return {
+        "type": "partial",
+        "text": text,
+        "stable_text": stable_text,
+        "start_time": _seconds(start),
+        "end_time": _seconds(end),
+    }
+
+
+def gap(lost: Gap) -> Message:
+    """Audio that was received and gave no text."""
+    return {
+        "type": "gap",
+        "start_time": _seconds(lost.start),
+        "end_time": _seconds(lost.end),
+        "reason": lost.reason,
+    }
+
+
+def session_info(
+    session_id: str, *, connected_at: datetime, full_transcript: str, metrics: SessionMetrics, duration: float
+) -> Message:
+    """The session so far.  ``duration``: seconds since it started, by the clock."""
+    return {
+        "type": "session_info",
+        "session_id": session_id,
+        "connected_at": connected_at.isoformat(),
+        "total_chunks": metrics.chunks_processed,
+        "full_transcript": full_transcript,
+        "metrics": metrics_fields(metrics, duration=duration),
+    }
+
+
+def metrics_fields(metrics: SessionMetrics, *, duration: float) -> dict[str, float]:
+    """The figures of a session under the names its clients read."""
+    return {
+        "chunks_processed": metrics.chunks_processed,
+        "avg_processing_time_ms": round(metrics.avg_processing_time_ms, 1),
+        "max_processing_time_ms": round(metrics.processing_ms_max, 1),
+        "min_processing_time_ms": round(metrics.processing_ms_min, 1),
+        "total_session_duration": round(duration, 3),
+        "avg_confidence_score": round(metrics.avg_confidence_score, 4),
+        "real_time_factor": round(metrics.real_time_factor, 4),
+        "received_samples": metrics.received_samples,
+        "decoded_samples": metrics.decoded_samples,
+        "gap_samples": metrics.gap_samples,
+    }
+
+
+def pong() -> Message:
+    """The answer to a ping."""
+    return {"type": "pong"}
+
+
+def error(reason: AmbientError, *, code: str = "internal") -> Message:
+    """Something the client should know: what happened and what to do."""
+    return {
+        "type": "error",
+        "code": reason.code if isinstance(reason, ClientError) else code,
+        "message": str(reason),
+    }
+
+
+def session_ended(session_id: str, *, reason: str, lines: int) -> Message:
+    """The last message: everything before it is stored."""
+    return {
+        "type": "session_ended",
+        "session_id": session_id,
+        "message": f"Session ended ({reason}); {lines} lines stored.",
+        "reason": reason,
+    }
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    return {
+        "text": segment.text,
+        "start": _seconds(segment.start),
+        "end": _seconds(segment.end),
+        "words": [_word(word) for word in segment.words],
+    }
+
+
+def _word(word: Word) -> dict[str, Any]:
+    return {
+        "word": word.text,
+        "start": _seconds(word.start),
+        "end": _seconds(word.end),
+        "probability": round(word.probability, 4),
+    }
+
+
+def _seconds(samples: int) -> float:
+    return round(samples / RATE, 3)

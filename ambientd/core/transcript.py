@@ -1,0 +1,72 @@
+"""What was said, and when: words in segments in lines, and the gaps where nothing could be heard.
+
+All times are samples at 16 kHz since the session started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word as heard, punctuation attached, without surrounding space."""
+
+    text: str
+    start: int
+    """Samples."""
+    end: int
+    """Samples; never before ``start``."""
+    probability: float
+    """In [0, 1]: the engine's own, the mean over the word's tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A phrase as the engine bounded it."""
+
+    text: str
+    start: int
+    """Samples."""
+    end: int
+    """Samples."""
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Committed text: stored before it is shown, and never changed afterwards."""
+
+    index: int
+    """0, 1, 2 … within the session, without a hole."""
+    text: str
+    start: int
+    """Samples: where the audio it was decoded from begins."""
+    end: int
+    """Samples: where that audio ends."""
+    segments: tuple[Segment, ...]
+    confidence: float
+    """In [0, 1]: the mean of the words' probabilities."""
+    language: str
+    """ISO 639-1 code, such as ``en``."""
+    model: str
+    """Name of the model that heard it, such as ``base-q8_0``."""
+    processing_ms: float
+    """Wall milliseconds from the audio being ready to the text being ready."""
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """All words of all segments, in order."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Audio that was received but gave no text for a reason other than silence."""
+
+    start: int
+    """Samples."""
+    end: int
+    """Samples."""
+    reason: str
+    """One of a small set of words, such as ``decode_timeout``; never free text."""

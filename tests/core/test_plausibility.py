@@ -1,0 +1,99 @@
+"""Loops, noise markers and subtitle phrases are told from what people say."""
+
+from hashlib import sha256
+
+import pytest
+
+from ambientd.core.audio import RATE
+from ambientd.core.decoding import Heard
+from ambientd.core.plausibility import cleaned, doubt, is_subtitle, unlooped
+from ambientd.core.transcript import Segment, Word
+
+
+def heard(*texts: str, probability: float = 0.9) -> Heard:
+    segments, at = [], 0
+    for text in texts:
+        words = tuple(
+            Word(word, at + i * 1600, at + i * 1600 + 1600, probability)
+            for i, word in enumerate(text.split())
+        )
+        end = at + 1600 * max(1, len(words))
+        segments.append(Segment(text, at, end, words))
+        at = end
+    return Heard(tuple(segments), "en", 0.1, "test")
+
+
+class TestMarkers:
+    @pytest.mark.parametrize(
+        "marker", ["[BLANK_AUDIO]", "(coughing)", "(dishes clattering loudly)", "*music*", "♪", "[ Silence ]"]
+    )
+    def test_a_segment_of_nothing_but_a_marker_vanishes(self, marker: str):
+        assert cleaned(heard(marker)).segments == ()
+
+    def test_words_around_a_marker_stay(self):
+        (segment,) = cleaned(heard("I feel [coughing hard] better today.")).segments
+
+        assert segment.text == "I feel better today."
+        assert [word.text for word in segment.words] == ["I", "feel", "better", "today."]
+
+    def test_plain_text_is_untouched(self):
+        text = heard("Take 20 mg twice a day.")
+
+        assert cleaned(text) == text
+
+
+class TestLoops:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "so my fellow Americanism, and " * 6,
+            "I have a pain in my chest " * 4,
+            "yes " * 9,
+            "We will, we will, we will, we will, we will, we will see.",
+        ],
+    )
+    def test_a_loop_is_doubted(self, text: str):
+        assert doubt(heard(text), speech=60 * RATE) == "loop"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "No, no, no, no, that's fine.",
+            "Yeah. Yeah. Yeah, OK.",
+            "Um, so it's, it's, it's been hurting for, for two weeks.",
+            "Any fever? No. Any chills? No. Any cough? No. Any weight loss? No.",
+        ],
+    )
+    def test_what_people_say_twice_is_believed(self, text: str):
+        assert doubt(heard(text), speech=10 * RATE) is None
+
+    def test_more_words_than_anyone_can_say_are_doubted(self):
+        text = " ".join(sha256(bytes([n])).hexdigest()[:5] for n in range(40))
+
+        assert doubt(heard(text), speech=2 * RATE) == "babble"
+        assert doubt(heard(text), speech=12 * RATE) is None
+
+    def test_a_loop_is_cut_off_after_its_first_saying(self):
+        looping = heard("It hurts here.", "I have a pain in my chest " * 4)
+
+        rest = unlooped(looping)
+
+        assert rest.text == "It hurts here. I have a pain in my chest"
+        assert rest.segments[-1].end == rest.segments[-1].words[-1].end
+
+    def test_text_without_a_loop_is_left_alone(self):
+        text = heard("It hurts here.", "And there.")
+
+        assert unlooped(text) is text
+
+
+class TestSubtitles:
+    @pytest.mark.parametrize("text", ["Thank you.", "you", "Thanks for watching!", "Bye."])
+    def test_a_subtitle_phrase_on_hardly_any_speech_is_silence(self, text: str):
+        assert is_subtitle(heard(text), speech=RATE // 4)
+
+    def test_the_same_phrase_clearly_spoken_is_speech(self):
+        assert not is_subtitle(heard("Thank you."), speech=RATE)
+
+    def test_any_other_phrase_is_speech(self):
+        assert not is_subtitle(heard("It hurts."), speech=RATE // 4)
