@@ -1,0 +1,248 @@
+"""What can be set: one frozen model per table of the TOML file.
+
+A field is the whole truth about its setting: type, default, range, unit (:class:`Unit`) and, in the docstring
+under it, one sentence.  ``config/ambientd.toml``, ``docs/settings.md`` and ``--check-config`` are printed
+from here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+LANGUAGES: Final = frozenset(
+    code
+    for line in (
+        "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr",
+        "bg lt la mi ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn",
+        "yo so af oc ka be tg sd gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su",
+    )
+    for code in line.split()
+)
+"""The languages of every multilingual Whisper.  Source: ``g_lang`` in whisper.cpp.  Its hundredth, ``yue``,
+is left out: only large-v3 has that token; the smaller models take its number for the order to translate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number counts, as printed behind it."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """The default under the packaged service, for the few settings whose default depends on the machine."""
+
+    value: str
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _address(host: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", host):
+        raise ValueError('must be an address or a host name, such as "127.0.0.1"')
+    return host
+
+
+def _absolute(path: Path) -> Path:
+    # A relative path means one folder in a shell and another under systemd, whose working directory is "/".
+    if not path.is_absolute() or "\0" in str(path):
+        raise ValueError('must be an absolute path: it begins with "/"')
+    return path
+
+
+def _name(name: str) -> str:
+    # The name becomes part of a file name, so it must not be able to leave the folder.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise ValueError("must be 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
+    return name
+
+
+def _language(code: str) -> str:
+    # Whisper takes an unknown code for "detect": twice the work, and text in whatever language it guessed.
+    if code != "auto" and code not in LANGUAGES:
+        raise ValueError('must be a code Whisper knows, such as "en", "de" or "es", or "auto"')
+    return code
+
+
+def _prompt(text: str) -> str:
+    # The binding passes a C string: what follows a NUL would be lost without a word.
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    return text
+
+
+Seconds = Annotated[float, Unit("s")]
+Bytes = Annotated[int, Unit("bytes")]
+Count = Annotated[int, Unit("")]
+Directory = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
+Name = Annotated[str, AfterValidator(_name)]
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+
+
+class Table(BaseModel):
+    """One table of the file.  Strict: ``port = "8000"`` is a mistake to report, not to repair."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Server(Table):
+    """The HTTP and WebSocket door."""
+
+    host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
+    """Address to listen on; any but a loopback address lets the network reach conversations unencrypted."""
+    port: Count = Field(default=8000, ge=0, le=65_535)
+    """TCP port; 0 lets the system choose a free one."""
+    max_connections: Count = Field(default=100, ge=1, le=10_000)
+    """Live sessions at once; the next one is refused with close code 1013."""
+    heartbeat_interval: Seconds = Field(default=30.0, ge=0.1, le=3_600)
+    """Time between WebSocket pings; a client that does not answer is taken for gone."""
+    max_session_duration: Seconds = Field(default=7_200.0, ge=0.1, le=86_400)
+    """Longest session; it is then ended in the regular way, nothing is lost."""
+    idle_timeout: Seconds = Field(default=300.0, ge=0.1, le=86_400)
+    """Time without audio and without a message after which a session is ended."""
+    audio_buffer_size: Bytes = Field(default=8_192, ge=320, le=1_048_576)
+    """Size of the audio frames that clients are told to send; other sizes are taken too."""
+    max_frame_bytes: Bytes = Field(default=262_144, ge=1_024, le=16_777_216)
+    """Largest WebSocket frame; a larger one closes the connection (1009): none can fill the memory."""
+    shutdown_timeout: Seconds = Field(default=20.0, ge=0.1, le=600)
+    """Time that running sessions have to finish when the service stops."""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+class Audio(Table):
+    """What clients send; inside the box everything is 16 kHz mono."""
+
+    sample_rate: Annotated[int, Unit("Hz")] = Field(default=16_000, ge=8_000, le=48_000)
+    """Samples per second and channel on the wire; other rates than 16000 are resampled."""
+    channels: Count = Field(default=1, ge=1, le=2)
+    """Channels on the wire, interleaved; two are mixed to one."""
+    inbox_seconds: Seconds = Field(default=30.0, ge=1, le=600)
+    """Audio that may wait for the engine in one session before the client is slowed down."""
+
+
+class Segmentation(Table):
+    """Where the conversation is cut into pieces for the engine."""
+
+    chunk_duration: Seconds = Field(default=8.0, ge=0.2, le=28)
+    """Least audio committed at once when a pause comes: shorter shows text earlier, longer hears better."""
+    max_duration: Seconds = Field(default=20.0, ge=4, le=28)
+    """Longest piece; speech without a pause is cut there at its quietest point."""
+    overlap_duration: Seconds = Field(default=0.5, ge=0, le=2)
+    """Audio kept from before the detected start of speech, so that no first syllable is cut off."""
+    pause: Seconds = Field(default=0.5, ge=0.3, le=5)
+    """Silence that ends a piece which has reached chunk_duration."""
+    patience: Seconds = Field(default=2.0, ge=0.3, le=30)
+    """Silence that ends any piece, however short: a reader does not wait for words that may never come."""
+    speech_threshold: Annotated[float, Unit("probability")] = Field(default=0.5, ge=0.2, le=0.95)
+    """Certainty from which the voice detector's judgement counts as speech; higher hears fewer noises."""
+
+
+class Engine(Table):
+    """Speech to text."""
+
+    model: Name = "base"
+    """Whisper model by its name in the model directory; "ambientctl model list" shows them."""
+    quantisation: Literal["q8_0", "q5_1", "q4_0", "f16"] = "q8_0"
+    """How the weights are packed: q8_0 is exact enough and fast, q4_0 smaller, f16 unpacked."""
+    lanes: Count = Field(default=0, ge=0, le=64)
+    """Decodes that may run at the same time; 0 takes as many as the processor has cores for."""
+    threads: Count = Field(default=1, ge=1, le=64)
+    """Processor cores one decode uses; more lanes serve more rooms, more threads serve one room sooner."""
+    language: Annotated[str, AfterValidator(_language)] = "en"
+    """Language spoken, as Whisper's code ("en", "de", "haw"), or "auto" to detect it."""
+    chunk_timeout: Seconds = Field(default=10.0, ge=0.1, le=600)
+    """Longest time one decode may take; its audio is then marked as a gap."""
+    prompt: Annotated[str, AfterValidator(_prompt)] = Field(default="", max_length=800)
+    """A sentence in the style of the talk with the clinic's own terms in it; the engine takes it as said."""
+    vad_model: Name = "silero-vad"
+    """Voice detector by its name in the model directory."""
+
+    def lanes_on(self, cores: int) -> int:
+        """The number of lanes on a machine with so many cores: at least one."""
+        return self.lanes or max(1, cores // self.threads)
+
+
+class Models(Table):
+    """Where weights are kept."""
+
+    directory: Annotated[Directory, Packaged("/var/lib/ambientd/models")]
+    """Folder of the model files; by default "models" under the store's directory."""
+
+
+class Store(Table):
+    """Where conversations are kept."""
+
+    directory: Annotated[Directory, Packaged("/var/lib/ambientd")]
+    """Folder of the database; by default systemd's $STATE_DIRECTORY, for root /var/lib/ambientd if it exists,
+    else ambientd under $XDG_STATE_HOME or ~/.local/state."""
+
+
+class Log(Table):
+    """What is written about the service's doings, never about a conversation's words."""
+
+    level: Level = "INFO"
+    """Least severity that is written: DEBUG, INFO, WARNING, ERROR or CRITICAL."""
+    format: Literal["auto", "text", "json"] = "auto"
+    """Form of a line: text, json, or auto for text that leaves the time to the journal where there is one."""
+
+
+SEED_NAMES: Final = {
+    "WEBSOCKET_MAX_CONNECTIONS": ("server", "max_connections"),
+    "WEBSOCKET_HEARTBEAT_INTERVAL": ("server", "heartbeat_interval"),
+    "WEBSOCKET_MAX_SESSION_DURATION": ("server", "max_session_duration"),
+    "WEBSOCKET_AUDIO_BUFFER_SIZE": ("server", "audio_buffer_size"),
+    "WEBSOCKET_SAMPLE_RATE": ("audio", "sample_rate"),
+    "WEBSOCKET_CHANNELS": ("audio", "channels"),
+    "WEBSOCKET_CHUNK_DURATION": ("segmentation", "chunk_duration"),
+    "WEBSOCKET_OVERLAP_DURATION": ("segmentation", "overlap_duration"),
+    "WEBSOCKET_CHUNK_TIMEOUT": ("engine", "chunk_timeout"),
+    "WEBSOCKET_WHISPER_MODEL": ("engine", "model"),
+    "LOG_LEVEL": ("log", "level"),
+}
+"""Environment variables of the system whose clients we serve, and the setting each one means here."""
+
+
+class Settings(BaseSettings):
+    """All settings, checked.  Made by :func:`ambientd.config.load`, never changed afterwards."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", strict=True)
+
+    server: Server = Server()
+    audio: Audio = Audio()
+    segmentation: Segmentation = Segmentation()
+    engine: Engine = Engine()
+    models: Models
+    store: Store
+    log: Log = Log()
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, *sources: PydanticBaseSettingsSource) -> None:
+        # Only the sources given, the first the strongest: by itself pydantic-settings would also take $SERVER
+        # or $LOG from the environment as whole tables.
+        super().__init__(_build_sources=(sources, {}))
+
+    def origin(self, table: str, key: str) -> str:
+        """Where the value of ``table.key`` came from: ``default``, a file, or ``environment NAME``."""
+        return self._origins.get(f"{table}.{key}", "default")

@@ -1,0 +1,90 @@
+"""The command ``ambientctl``: what an operator does besides running the daemon.
+
+Each command lives in a module of its own, which is imported when the command is used: ``--help`` is instant, and
+a missing library stops only the command that needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Final
+
+import click
+
+from ambientd.config import Settings, load
+from ambientd.errors import AmbientError
+
+COMMANDS: Final = {
+    "model": ("ambientd.ctl.model", "List, fetch, verify and import models."),
+    "transcribe": ("ambientd.ctl.transcribe", "Transcribe an audio file."),
+    "version": ("ambientd.ctl.version", "Print the versions of ambientd and of what it stands on."),
+}
+"""Command -> the module that has it, under its own name, and what it does."""
+
+
+class Failure(click.ClickException):
+    """One of our errors, told as ``error: what happened`` and what to do; exit status 1, no traceback."""
+
+    def __init__(self, error: AmbientError) -> None:
+        super().__init__(error.message)
+        self.hint = error.hint
+
+    def show(self, file: IO[str] | None = None) -> None:
+        """Print it, by default to standard error."""
+        click.echo(f"error: {self.message}", file=file, err=file is None)
+        if self.hint:
+            click.echo(self.hint, file=file, err=file is None)
+
+
+class Commands(click.Group):
+    """A group that imports a command's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of ``COMMANDS``."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(COMMANDS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 - a mistake in COMMANDS, not in use
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in ``--help``, from ``COMMANDS``: the base class would import them all for it."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command; our errors become messages."""
+        try:
+            return super().invoke(ctx)
+        except AmbientError as error:
+            raise Failure(error) from error
+
+
+@click.group(cls=Commands, name="ambientctl", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Settings file (default: $AMBIENTD_CONFIG, else /etc/ambientd/ambientd.toml if it exists).",
+)
+@click.pass_context
+def main(ctx: click.Context, config: Path | None) -> None:
+    """Look after an ambientd installation."""
+    ctx.obj = config
+
+
+def settings() -> Settings:
+    """The settings for the command that runs now, from the file named with ``--config``.
+
+    Raises:
+        ConfigError: with every fault.
+    """
+    return load(click.get_current_context().find_root().obj)
