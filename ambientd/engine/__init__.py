@@ -1,0 +1,1 @@
+"""The speech engine: weights, voice detection, whisper.cpp and the lanes it runs on."""

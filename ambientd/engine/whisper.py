@@ -1,0 +1,232 @@
+"""One whisper.cpp context, used by one thread at a time.
+
+This is the only module that knows the binding.  It calls whisper.cpp's own functions rather than the binding's
+``Model``: that class drops the return code of a decode, so a failure looks like silence, and keeps the parameters
+of one call for the next, so one session's prompt would reach another.
+"""
+
+from __future__ import annotations
+
+import atexit
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ambientd.core.audio import RATE
+from ambientd.core.decoding import AUTO, Heard, Request
+from ambientd.core.transcript import Segment, Word
+from ambientd.errors import DecodeFailed, EngineUnavailable
+
+try:
+    import _pywhispercpp as cpp
+except ImportError as error:
+    raise EngineUnavailable(
+        f"the whisper.cpp binding does not load ({error.name or type(error).__name__})",
+        hint="Install it again: make run in a checkout, apt install --reinstall ambientd on a box.",
+    ) from error
+
+TICK: Final = RATE // 100
+"""Samples in whisper.cpp's unit of time, 10 ms."""
+
+POSITIONS_PER_SECOND: Final = 50
+"""Encoder positions a second of audio takes.  Source: Whisper, 1500 positions for 30 s."""
+
+MOST_POSITIONS: Final = 1500
+LEAST_POSITIONS: Final = 384
+"""Below this small models loop ("so my fellow Americanism, and so ...").  Source: measured, docs/benchmarks.md."""
+
+SPARE_POSITIONS: Final = 128
+"""Kept beyond the audio's end, so that the model sees silence follow the last word."""
+
+_LOG_ERROR: Final = 4
+"""``ggml_log_level`` of an error.  Source: ggml.h."""
+
+_native_errors: list[str] = []
+"""Errors of the load going on; whisper.cpp tells the reason only to its log."""
+
+
+def _receive_log(level: int, text: str) -> None:
+    # Nothing of it reaches our log: at its lower levels whisper.cpp prints prompts and tokens, a patient's words.
+    if level == _LOG_ERROR:
+        _native_errors.append(text.strip())
+
+
+def positions(samples: int) -> int:
+    """Encoder positions (``audio_ctx``) for so many samples of audio.
+
+    Fewer than the full 1500 cost less in proportion; too few cut the audio or make the model loop.
+    """
+    needed = samples * POSITIONS_PER_SECOND // RATE + SPARE_POSITIONS
+    return min(MOST_POSITIONS, max(LEAST_POSITIONS, -(-needed // 64) * 64))
+
+
+def kernels() -> tuple[str, ...]:
+    """The instruction sets and libraries whisper.cpp was built with and this processor has, such as ``AVX2``."""
+    features = (item.split("=") for item in cpp.whisper_print_system_info().split("|") if "=" in item)
+    return tuple(name.split(":")[-1].strip() for name, value in features if value.strip() == "1")
+
+
+def languages() -> tuple[str, ...]:
+    """The codes of all languages a multilingual model knows."""
+    return tuple(cpp.whisper_lang_str(number) for number in range(cpp.whisper_lang_max_id() + 1))
+
+
+class Whisper:
+    """A model loaded into memory, ready to hear.
+
+    Not safe for two threads at once: :mod:`ambientd.engine.lanes` gives each context a thread of its own.
+    """
+
+    def __init__(self, path: Path, *, name: str, threads: int) -> None:
+        """Loads the ggml file at ``path``; ``name`` is what lines will say heard them.
+
+        The path is always a file: given a bare name the binding would download one.
+
+        Raises:
+            EngineUnavailable: whisper.cpp cannot load the file.
+        """
+        if not path.is_file():
+            raise EngineUnavailable(
+                f"no model file {path.name}", hint="Fetch it: ambientctl model fetch base"
+            )
+        self.name = name
+        self._threads = threads
+        cpp.whisper_log_set(_receive_log)
+        # The binding keeps the function in a C++ static; releasing it after the interpreter has gone aborts.
+        atexit.register(cpp.whisper_log_set, None)
+        options = cpp.whisper_context_default_params()
+        options.use_gpu = False
+        # With a trimmed encoder window flash attention attends stale rows of an earlier decode: one patient's text
+        # can depend on another's.  Source: whisper.cpp pull request 3941.
+        options.flash_attn = False
+        _native_errors.clear()
+        self._context: Any = cpp.whisper_init_from_file_with_params(str(path), options)
+        if _native_errors:
+            # The binding hands out a null pointer inside a live object; touching it would end the process.
+            raise EngineUnavailable(
+                f"whisper.cpp cannot load {path.name}: {_native_errors[0]}",
+                hint="Check it: ambientctl model verify",
+            )
+        self.multilingual = bool(cpp.whisper_is_multilingual(self._context))
+        self._first_special = int(cpp.whisper_token_eot(self._context))
+
+    def close(self) -> None:
+        """Gives the memory back; the object may not be used afterwards."""
+        cpp.whisper_free(self._context)
+        self._context = None
+
+    def hear(self, request: Request, *, aborted: Callable[[], bool] = lambda: False) -> Heard:
+        """The words in ``request``; blocks for as long as that takes, without the GIL.
+
+        ``aborted`` is asked after the encoder and after each token.
+
+        Raises:
+            ValueError: the audio is not float32[n], mono, contiguous: the caller's fault.
+            DecodeFailed: aborted, or whisper.cpp failed.
+        """
+        audio = request.audio
+        if audio.dtype != np.float32 or audio.ndim != 1 or not audio.flags.c_contiguous:
+            # The binding would read the raw pointer all the same, and misread it.
+            raise ValueError("audio must be float32[n], C-contiguous")
+        parameters = self._parameters(request)
+        parameters.set_abort_callback(lambda *_: aborted())
+        began = time.monotonic()
+        status = cpp.whisper_full(self._context, parameters, audio, len(audio))
+        if status != 0:
+            raise DecodeFailed(f"whisper.cpp gave status {status}" + (" (aborted)" if aborted() else ""))
+        language = request.language
+        if language == AUTO:
+            language = str(cpp.whisper_lang_str(cpp.whisper_full_lang_id(self._context)))
+        segments = tuple(self._segments(request, language))
+        return Heard(segments, language, time.monotonic() - began, self.name)
+
+    def _parameters(self, request: Request) -> Any:
+        """Fresh parameters: what is set on one object stays set, and would reach the next session."""
+        parameters = cpp.whisper_full_default_params(cpp.whisper_sampling_strategy.WHISPER_SAMPLING_GREEDY)
+        parameters.n_threads = self._threads
+        parameters.print_progress = parameters.print_realtime = parameters.print_timestamps = False
+        parameters.no_context = True
+        parameters.token_timestamps = True
+        # Loops and doubtful text are judged by ambientd.core.plausibility, which costs at most one more decode;
+        # whisper.cpp's own fallback may take five, each at a higher temperature.
+        parameters.temperature_inc = 0.0
+        parameters.greedy = {"best_of": 1}
+        parameters.audio_ctx = MOST_POSITIONS if request.full else positions(len(request.audio))
+        if request.prompt:
+            parameters.initial_prompt = request.prompt
+        if not self.multilingual:
+            if request.language != "en":
+                raise DecodeFailed(
+                    f"model {self.name} knows English only",
+                    hint="Set engine.language to en, or engine.model to base.",
+                )
+            parameters.language = "en"
+        elif request.language == AUTO:
+            parameters.language = ""
+        elif cpp.whisper_lang_id(request.language) < 0:
+            # Unchecked, it would silently become a detection, at the cost of a second pass.
+            raise DecodeFailed(
+                f"unknown language {request.language!r}", hint="Use an ISO 639-1 code such as en."
+            )
+        else:
+            parameters.language = request.language
+        return parameters
+
+    def _segments(self, request: Request, language: str) -> Iterator[Segment]:
+        for index in range(cpp.whisper_full_n_segments(self._context)):
+            text = cpp.whisper_full_get_segment_text(self._context, index).decode("utf-8", "replace").strip()
+            if not text:
+                continue
+            start = _session_time(request, cpp.whisper_full_get_segment_t0(self._context, index))
+            end = max(start, _session_time(request, cpp.whisper_full_get_segment_t1(self._context, index)))
+            yield Segment(text, start, end, tuple(self._words(request, index, language)))
+
+    def _words(self, request: Request, segment: int, language: str) -> Iterator[Word]:
+        """The words of one segment, put together from tokens.
+
+        A token that opens with a space opens a word.  A letter may be spread over several tokens, so bytes are
+        joined before they are decoded.
+        """
+        spaced = language not in _UNSPACED
+        pending: list[Any] = []
+        letters = b""
+        for index in range(cpp.whisper_full_n_tokens(self._context, segment)):
+            token = cpp.whisper_full_get_token_data(self._context, segment, index)
+            if token.id >= self._first_special:
+                continue
+            piece = cpp.whisper_token_to_bytes(self._context, token.id)
+            if pending and (piece.startswith(b" ") if spaced else _is_whole(letters)):
+                yield _word(request, letters, pending)
+                pending, letters = [], b""
+            pending.append(token)
+            letters += piece
+        if letters.strip():
+            yield _word(request, letters, pending)
+
+
+_UNSPACED: Final = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+"""Languages written without spaces: there each letter stands alone.  Source: OpenAI Whisper, tokenizer.py."""
+
+
+def _is_whole(letters: bytes) -> bool:
+    """Whether the bytes end at the end of a letter."""
+    try:
+        letters.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _word(request: Request, letters: bytes, tokens: list[Any]) -> Word:
+    start = _session_time(request, tokens[0].t0)
+    end = max(start, _session_time(request, tokens[-1].t1))
+    probability = sum(token.p for token in tokens) / len(tokens)
+    return Word(letters.decode("utf-8", "replace").strip(), start, end, probability)
+
+
+def _session_time(request: Request, ticks: int) -> int:
+    """whisper.cpp's time within the request as samples of the session, never outside the request."""
+    return request.start + min(max(0, ticks * TICK), len(request.audio))

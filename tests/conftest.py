@@ -1,0 +1,38 @@
+"""What many tests need: where the weights are, and a running daemon."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running import MODELS, Daemon
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The folder of real weights; tests that need them skip where there are none."""
+    for name in ("base-q8_0.bin", "silero-vad.onnx"):
+        if not (MODELS / name).is_file():
+            pytest.skip(f"no {name} in {MODELS}: run make model")
+    return MODELS
+
+
+@pytest.fixture(scope="module")
+def daemon(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A running daemon shared by the tests of a module."""
+    running = Daemon(tmp_path_factory.mktemp("state"), models)
+    running.start()
+    yield running
+    if running.process is not None and running.process.poll() is None:
+        running.stop()
+
+
+@pytest.fixture
+def own_daemon(models: Path, tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon not yet started, for tests that set it up or kill it."""
+    running = Daemon(tmp_path, models)
+    yield running
+    if running.process is not None and running.process.poll() is None:
+        running.stop(signal.SIGKILL)

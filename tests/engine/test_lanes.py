@@ -1,0 +1,148 @@
+"""Lanes: fair, never two threads on a context, and a lane always comes back."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from ambientd.core.decoding import Heard, Request
+from ambientd.engine.lanes import Lanes, open_lanes
+from ambientd.errors import DecodeFailed
+
+
+class Slow:
+    """A context that takes its time, notices aborts, and knows who touches it."""
+
+    def __init__(self, seconds: float = 0.02) -> None:
+        self.seconds = seconds
+        self.threads: set[int] = set()
+        self.inside = 0
+        self.clashes = 0
+        self.heard: list[int] = []
+        self.closed = False
+
+    def hear(self, request: Request, *, aborted: Callable[[], bool]) -> Heard:
+        self.inside += 1
+        self.clashes += self.inside > 1
+        self.threads.add(threading.get_ident())
+        try:
+            end = time.monotonic() + self.seconds
+            while time.monotonic() < end:
+                if aborted():
+                    raise DecodeFailed("aborted")
+                time.sleep(0.001)
+            self.heard.append(request.start)
+            return Heard((), "en", self.seconds, "slow")
+        finally:
+            self.inside -= 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@asynccontextmanager
+async def lanes(*contexts: Slow, limit: float = 5) -> AsyncIterator[Lanes]:
+    rest = list(contexts)
+    async with open_lanes(lambda: rest.pop(0), count=len(contexts), limit=limit) as opened:
+        yield opened
+
+
+def ask(number: int, *, final: bool = True) -> Request:
+    return Request(np.zeros(16, np.float32), number, "en", final=final)
+
+
+async def test_a_context_is_only_ever_touched_by_its_own_thread():
+    contexts = Slow(), Slow()
+    async with lanes(*contexts) as opened:
+        await asyncio.gather(*(opened.decode(ask(n)) for n in range(20)))
+
+    assert all(len(context.threads) == 1 and context.clashes == 0 for context in contexts)
+    assert sorted(contexts[0].heard + contexts[1].heard) == list(range(20))
+
+
+async def test_first_come_first_served():
+    context = Slow()
+    async with lanes(context) as opened:
+        await asyncio.gather(*(opened.decode(ask(n)) for n in range(8)))
+
+    assert context.heard == list(range(8))
+
+
+async def test_finals_go_before_partials_that_came_earlier():
+    context = Slow()
+    async with lanes(context) as opened:
+        asked = [opened.decode(ask(n, final=n >= 3)) for n in range(6)]
+        await asyncio.gather(*asked)
+
+    # The first got the free lane; of those that waited the finals 3, 4, 5 went first.
+    assert context.heard == [0, 3, 4, 5, 1, 2]
+
+
+async def test_a_cancelled_caller_aborts_its_decode_and_the_lane_comes_back():
+    context = Slow(seconds=30)
+    async with lanes(context) as opened:
+        task = asyncio.create_task(opened.decode(ask(0)))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        context.seconds = 0.01
+        await asyncio.wait_for(opened.decode(ask(1)), 2)
+
+    assert context.heard == [1]
+    assert context.clashes == 0
+
+
+async def test_a_lane_is_not_given_on_while_its_thread_still_works():
+    """Two hundred callers that give up at random moments never make two threads meet in a context."""
+    contexts = Slow(seconds=0.004), Slow(seconds=0.004)
+    chance = np.random.default_rng(5)
+    async with lanes(*contexts) as opened:
+
+        async def impatient(number: int) -> None:
+            try:
+                async with asyncio.timeout(float(chance.uniform(0, 0.05))):
+                    await opened.decode(ask(number))
+            except TimeoutError:
+                pass
+
+        await asyncio.gather(*(impatient(n) for n in range(200)))
+        await opened.decode(ask(1000))
+        await asyncio.sleep(0.05)
+
+        assert opened.busy == 0
+        assert opened.waiting == 0
+    assert all(context.clashes == 0 for context in contexts)
+
+
+async def test_a_decode_over_the_limit_fails_and_the_lane_comes_back():
+    context = Slow(seconds=30)
+    async with lanes(context, limit=0.05) as opened:
+        with pytest.raises(DecodeFailed, match=r"longer than 0\.05 s"):
+            await opened.decode(ask(0))
+        context.seconds = 0
+        await opened.decode(ask(1))
+
+    assert opened.load.failures == 1
+    assert opened.load.finals == 1
+
+
+async def test_contexts_are_closed_even_if_one_cannot_be_loaded():
+    good = Slow()
+
+    def load() -> Slow:
+        if loaded:
+            raise DecodeFailed("no second")
+        loaded.append(good)
+        return good
+
+    loaded: list[Slow] = []
+    with pytest.raises(DecodeFailed):
+        async with open_lanes(load, count=2, limit=1):
+            pytest.fail("must not open")
+
+    assert good.closed
