@@ -18,7 +18,8 @@ from pydantic.fields import FieldInfo
 from ambientd.config import Settings, doubts, layers, load, load_as, pages
 from ambientd.config.faults import fields, quoted, unit
 from ambientd.config.rules import RULES
-from ambientd.config.tables import LANGUAGES, SEED_NAMES, Packaged, Table
+from ambientd.config.tables import SEED_NAMES, Packaged, Table
+from ambientd.core.languages import LANGUAGES
 from ambientd.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent

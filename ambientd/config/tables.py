@@ -16,17 +16,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-LANGUAGES: Final = frozenset(
-    code
-    for line in (
-        "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr",
-        "bg lt la mi ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn",
-        "yo so af oc ka be tg sd gu am yi lo uz fo ht ps tk nn mt sa lb my bo tl mg as tt haw ln ha ba jw su",
-    )
-    for code in line.split()
-)
-"""The languages of every multilingual Whisper.  Source: ``g_lang`` in whisper.cpp.  Its hundredth, ``yue``,
-is left out: only large-v3 has that token; the smaller models take its number for the order to translate."""
+from ambientd.core.languages import LANGUAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +100,8 @@ class Server(Table):
     """Time between WebSocket pings; a client that does not answer is taken for gone."""
     max_session_duration: Seconds = Field(default=7_200.0, ge=0.1, le=86_400)
     """Longest session; it is then ended in the regular way, nothing is lost."""
+    resume_grace: Seconds = Field(default=60.0, ge=0, le=3_600)
+    """Time a session whose client vanished waits for it to come back; then it is finished and stored."""
     idle_timeout: Seconds = Field(default=300.0, ge=0.1, le=86_400)
     """Time without audio and without a message after which a session is ended."""
     audio_buffer_size: Bytes = Field(default=8_192, ge=320, le=1_048_576)
@@ -163,8 +155,9 @@ class Engine(Table):
 
     model: Name = "base"
     """Whisper model by its name in the model directory; "ambientctl model list" shows them."""
-    quantisation: Literal["q8_0", "q5_1", "q4_0", "f16"] = "q8_0"
-    """How the weights are packed: q8_0 is exact enough and fast, q4_0 smaller, f16 unpacked."""
+    quantisation: Literal["q8_0", "q5_1", "q4_0", "bf16", "f16"] = "q8_0"
+    """How the weights are packed: q8_0 is exact enough and fast everywhere, bf16 faster on processors with AVX512-BF16
+    and twice the size, q4_0 smaller and worse, f16 exact."""
     lanes: Count = Field(default=0, ge=0, le=64)
     """Decodes that may run at the same time; 0 takes as many as the processor has cores for."""
     threads: Count = Field(default=1, ge=1, le=64)
