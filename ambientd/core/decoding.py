@@ -29,8 +29,8 @@ class Request:
     """Text the model is to believe was said before; style and vocabulary, never another session's words."""
     final: bool = True
     """Finals are decoded before partials, whatever their age."""
-    full: bool = False
-    """Give the model its whole 30 s window instead of one fitted to the audio: slower, and steadier."""
+    temperature: float = 0.0
+    """0 takes the likeliest word each time; more lets chance in, which is what ends a loop."""
 
     @property
     def end(self) -> int:

@@ -14,6 +14,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from ambientd.core.audio import BYTES_PER_SAMPLE, RATE
+from ambientd.core.decoding import AUTO
+from ambientd.core.languages import LANGUAGES
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.transcript import Gap, Line, Segment, Word
 from ambientd.errors import AmbientError, ClientError
@@ -30,23 +32,24 @@ CLOSE_ERROR: Final = 1011
 CLOSE_OVERLOADED: Final = 1013
 """Source: RFC 6455 section 7.4.1; 1013 from the IANA registry of close codes."""
 
-SERVER_TYPES: Final = frozenset(
-    {
-        "connected",
-        "transcript",
-        "partial",
-        "gap",
-        "session_info",
-        "pong",
-        "error",
-        "session_ended",
-        "refined",
-        "ack",
-    }
-)
+OPT_IN: Final = frozenset({"partial", "ack"})
+"""Types sent only to a client that asked for them, in its address or by ``configure``."""
+
+SERVER_TYPES: Final = OPT_IN | {
+    "connected",
+    "configured",
+    "transcript",
+    "gap",
+    "session_info",
+    "pong",
+    "error",
+    "session_ended",
+    "refined",
+}
 """Types only a session itself may send: a broadcast under one of these names would forge a transcript."""
 
-_SESSION_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SESSION_ID: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}")
+"""``.`` and ``..`` alone are steps in a path: no client could address them."""
 
 
 def check_session_id(text: str) -> str:
@@ -73,7 +76,7 @@ class Control:
     fields: Message
 
 
-CONTROLS: Final = ("ping", "session_info", "end_session")
+CONTROLS: Final = ("ping", "session_info", "end_session", "configure")
 
 
 def parse_control(text: str) -> Control:
@@ -104,6 +107,44 @@ def parse_control(text: str) -> Control:
     return Control(kind, fields)
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a ``configure`` message asks for; ``None`` leaves a thing as it is."""
+
+    language: str | None = None
+    prompt: str | None = None
+    partials: bool | None = None
+    acks: bool | None = None
+
+
+LONGEST_PROMPT: Final = 800
+"""Characters.  Whisper takes at most 224 tokens of prompt, about four characters each; more would be cut."""
+
+
+def parse_wishes(fields: Message) -> Wishes:
+    """The wishes in a ``configure`` message.
+
+    Raises:
+        ClientError: a field is unknown or holds what it cannot; nothing is changed.
+    """
+    unknown = fields.keys() - {"type", *Wishes.__dataclass_fields__}
+    if unknown:
+        raise ClientError(
+            "unknown_field",
+            "configure does not know one of the fields",
+            hint=f"Known fields: {', '.join(Wishes.__dataclass_fields__)}.",
+        )
+    language, prompt = fields.get("language"), fields.get("prompt")
+    if language is not None and language != AUTO and language not in LANGUAGES:
+        raise ClientError("bad_language", "no such language", hint='Use a code such as "en", or "auto".')
+    if prompt is not None and (not isinstance(prompt, str) or len(prompt) > LONGEST_PROMPT or "\0" in prompt):
+        raise ClientError("bad_prompt", f"a prompt is text of at most {LONGEST_PROMPT} characters")
+    for name in ("partials", "acks"):
+        if not isinstance(fields.get(name), bool | None):
+            raise ClientError("bad_field", f"{name} must be true or false")
+    return Wishes(language, prompt, fields.get("partials"), fields.get("acks"))
+
+
 def connected(
     session_id: str,
     *,
@@ -113,15 +154,20 @@ def connected(
     whisper_model: str,
     audio_buffer_size: int,
     language: str,
+    received_samples: int,
+    resumed: bool,
 ) -> Message:
     """The first message: the session is there, and this is how to speak to it.
 
-    ``audio_buffer_size``: bytes of audio a client does best to send at once.
+    ``audio_buffer_size``: bytes of audio a client does best to send at once.  ``received_samples``: what the session
+    has of this client's audio; a client that comes back goes on from there.
     """
     return {
         "type": "connected",
         "session_id": session_id,
-        "message": "Connected. Send PCM as binary frames; end with end_session.",
+        "message": "Resumed." if resumed else "Connected. Send PCM as binary frames; end with end_session.",
+        "received_samples": received_samples,
+        "resumed": resumed,
         "config": {
             "sample_rate": sample_rate,
             "channels": channels,
@@ -131,6 +177,21 @@ def connected(
             "language": language,
         },
     }
+
+
+def configured(*, language: str, wanted: frozenset[str]) -> Message:
+    """The answer to ``configure``: what holds now."""
+    return {
+        "type": "configured",
+        "language": language,
+        "partials": "partial" in wanted,
+        "acks": "ack" in wanted,
+    }
+
+
+def ack(received_samples: int) -> Message:
+    """How much of the client's audio the session has, counted in the client's own samples."""
+    return {"type": "ack", "received_samples": received_samples}
 
 
 def transcript(line: Line, *, session_time: float) -> Message:

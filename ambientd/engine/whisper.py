@@ -41,6 +41,14 @@ LEAST_POSITIONS: Final = 384
 SPARE_POSITIONS: Final = 128
 """Kept beyond the audio's end, so that the model sees silence follow the last word."""
 
+FALLBACK_STEP: Final = 0.4
+"""Added to the temperature when a decode failed its checks; 0.2 still loops where 0.4 does not."""
+
+TOKENS_PER_SECOND: Final = 8
+"""More than fast speech takes, timestamps included."""
+SPARE_TOKENS: Final = 40
+"""whisper.cpp judges the entropy of 32 tokens: with fewer allowed it would never see a loop."""
+
 _LOG_ERROR: Final = 4
 """``ggml_log_level`` of an error.  Source: ggml.h."""
 
@@ -61,6 +69,11 @@ def positions(samples: int) -> int:
     """
     needed = samples * POSITIONS_PER_SECOND // RATE + SPARE_POSITIONS
     return min(MOST_POSITIONS, max(LEAST_POSITIONS, -(-needed // 64) * 64))
+
+
+def most_tokens(samples: int) -> int:
+    """Tokens one decode of so many samples may give: beyond that it is looping."""
+    return SPARE_TOKENS + TOKENS_PER_SECOND * samples // RATE
 
 
 def kernels() -> tuple[str, ...]:
@@ -150,11 +163,14 @@ class Whisper:
         parameters.print_progress = parameters.print_realtime = parameters.print_timestamps = False
         parameters.no_context = True
         parameters.token_timestamps = True
-        # Loops and doubtful text are judged by ambientd.core.plausibility, which costs at most one more decode;
-        # whisper.cpp's own fallback may take five, each at a higher temperature.
-        parameters.temperature_inc = 0.0
+        # A loop shows in the entropy of its last tokens.  The cure is chance, not a larger window: whisper.cpp decodes
+        # again from the same encoding at the next temperature.  Source: measured, docs/benchmarks.md.
+        parameters.temperature = request.temperature
+        parameters.temperature_inc = FALLBACK_STEP
         parameters.greedy = {"best_of": 1}
-        parameters.audio_ctx = MOST_POSITIONS if request.full else positions(len(request.audio))
+        # What bounds the cost of a loop until then.
+        parameters.max_tokens = most_tokens(len(request.audio))
+        parameters.audio_ctx = positions(len(request.audio))
         if request.prompt:
             parameters.initial_prompt = request.prompt
         if not self.multilingual:

@@ -1,0 +1,1 @@
+"""HTTP and WebSocket: translation only, no rules of its own."""

@@ -1,0 +1,38 @@
+"""The web application: every route, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from ambientd.api import health, history, live, stream
+from ambientd.api.faults import faults
+from ambientd.api.services import SERVICES, Services
+
+
+def application(services: Services) -> web.Application:
+    """The application for these services; it owns nothing and closes nothing."""
+    app = web.Application(middlewares=[faults])
+    app[SERVICES] = services
+    for room in (stream, live, history, health):
+        app.add_routes(room.routes)
+    if services.web:
+        _add_pages(app, services.web)
+    return app
+
+
+def _add_pages(app: web.Application, folder: Path) -> None:
+    """A route for each file there is now: no path a client can make up ever reaches the file system."""
+
+    def serve(path: Path) -> Callable[[web.Request], Awaitable[web.FileResponse]]:
+        async def page(_request: web.Request) -> web.FileResponse:
+            return web.FileResponse(path)
+
+        return page
+
+    app.router.add_get("/", serve(folder / "websocket_test.html"))
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            app.router.add_get(f"/{path.relative_to(folder).as_posix()}", serve(path))

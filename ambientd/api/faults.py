@@ -1,0 +1,53 @@
+"""Errors as HTTP answers: what happened and what to do, never a traceback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from ambientd.errors import AmbientError, ClientError, OperatorError
+
+logger = logging.getLogger(__name__)
+
+_STATUS = {"no_such_session": 404, "going_away": 503, "too_many_sessions": 503, "session_in_use": 409}
+
+
+def answer(error: AmbientError) -> web.Response:
+    """``error`` as JSON: ``detail`` for people, ``code`` for programs."""
+    if isinstance(error, ClientError):
+        return web.json_response(
+            {"detail": str(error), "code": error.code}, status=_STATUS.get(error.code, 400)
+        )
+    code = "unavailable" if isinstance(error, OperatorError) else "internal"
+    return web.json_response(
+        {"detail": str(error), "code": code}, status=503 if code == "unavailable" else 500
+    )
+
+
+@web.middleware
+async def faults(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Turns what a handler raises into an answer."""
+    try:
+        return await handler(request)
+    except AmbientError as error:
+        if not isinstance(error, ClientError):
+            logger.exception("request failed", extra={"error": type(error).__name__})
+        return answer(error)
+    except web.HTTPException as error:
+        if error.status < 400:  # noqa: PLR2004
+            raise
+        return web.json_response(
+            {"detail": error.text or error.reason, "code": "http"},
+            status=error.status,
+            headers={k: v for k, v in error.headers.items() if k == "Allow"},
+        )
+    except ConnectionResetError:
+        raise
+    # The request boundary: a defect in one handler must not show a stranger its insides.
+    except Exception as error:
+        logger.exception("request failed", extra={"error": type(error).__name__})
+        return answer(AmbientError("something went wrong inside the server"))

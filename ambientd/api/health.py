@@ -1,0 +1,40 @@
+"""Is it alive, can it work, and how much does it do: for systemd, load balancers and Prometheus."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from ambientd.api.services import SERVICES
+from ambientd.errors import StoreUnavailable
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/healthz")
+async def alive(_request: web.Request) -> web.Response:
+    """The event loop turns."""
+    return web.json_response({"status": "ok"})
+
+
+@routes.get("/readyz")
+async def ready(request: web.Request) -> web.Response:
+    """A session opened now would work: the model is loaded (or this would not answer) and the store is writable."""
+    services = request.app[SERVICES]
+    checks = {"model": "ok", "store": "ok"}
+    try:
+        await services.database.writable()
+    except StoreUnavailable as error:
+        checks["store"] = str(error)
+    good = all(result == "ok" for result in checks.values())
+    return web.json_response(
+        {"status": "ready" if good else "not ready", "checks": checks}, status=200 if good else 503
+    )
+
+
+@routes.get("/metrics")
+async def metrics(request: web.Request) -> web.Response:
+    """All figures in Prometheus' text format."""
+    return web.Response(
+        body=generate_latest(request.app[SERVICES].metrics), headers={"Content-Type": CONTENT_TYPE_LATEST}
+    )

@@ -1,0 +1,106 @@
+"""REST over stored sessions: the list, one session, its transcript in several forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from ambientd.api.services import SERVICES, Services
+from ambientd.core import export, protocol
+from ambientd.core.record import SessionRecord, SessionState
+from ambientd.errors import ClientError
+from ambientd.store.sessions import cursor
+
+routes = web.RouteTableDef()
+
+PAGE = 50
+LARGEST_PAGE = 500
+
+
+@routes.get("/api/v1/sessions")
+async def page(request: web.Request) -> web.Response:
+    """Stored sessions, newest first: ``limit``, ``before`` or ``after`` (a cursor), ``state``."""
+    sessions = request.app[SERVICES].sessions
+    found = await sessions.list_sessions(
+        _limit(request),
+        before=request.query.get("before"),
+        after=request.query.get("after"),
+        state=_state(request),
+    )
+    return web.json_response(
+        {
+            "sessions": [_fields(record) for record in found],
+            "total": await sessions.count(_state(request)),
+            "next": cursor(found[-1]) if found else None,
+        }
+    )
+
+
+@routes.get("/api/v1/sessions/{session_id}")
+async def one(request: web.Request) -> web.Response:
+    """One session and its figures."""
+    return web.json_response(_fields(await _record(request)))
+
+
+@routes.get("/api/v1/sessions/{session_id}/transcript")
+async def transcript(request: web.Request) -> web.Response:
+    """What was said, as ``format``: json (default), text, srt or vtt."""
+    services: Services = request.app[SERVICES]
+    record = await _record(request)
+    lines = await services.lines.lines(record.session_id)
+    gaps = await services.lines.gaps(record.session_id)
+    match request.query.get("format", "json"):
+        case "json":
+            return web.json_response(export.as_dict(record, lines, gaps))
+        case "text":
+            return web.Response(text=export.as_text(record, lines, gaps))
+        case "srt":
+            return web.Response(
+                text=export.as_srt(lines, gaps), content_type="application/x-subrip", charset="utf-8"
+            )
+        case "vtt":
+            return web.Response(text=export.as_vtt(lines, gaps), content_type="text/vtt", charset="utf-8")
+        case _:
+            raise ClientError("bad_format", "no such transcript format", hint="Use json, text, srt or vtt.")
+
+
+async def _record(request: web.Request) -> SessionRecord:
+    record = await request.app[SERVICES].sessions.get(request.match_info["session_id"])
+    if record is None:
+        raise ClientError("no_such_session", "no session has this id")
+    return record
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", str(PAGE))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LARGEST_PAGE:
+        raise ClientError("bad_limit", f"limit must be a number from 1 to {LARGEST_PAGE}")
+    return int(text)
+
+
+def _state(request: web.Request) -> SessionState | None:
+    text = request.query.get("state")
+    if text is None:
+        return None
+    if text not in set(SessionState):
+        raise ClientError("bad_state", "no such state", hint=f"Use one of {', '.join(SessionState)}.")
+    return SessionState(text)
+
+
+def _fields(record: SessionRecord) -> dict[str, Any]:
+    ended_at = record.ended_at
+    duration = (ended_at - record.connected_at).total_seconds() if ended_at else 0.0
+    return {
+        "session_id": record.session_id,
+        "state": record.state,
+        "connected_at": record.connected_at.isoformat(),
+        "ended_at": ended_at.isoformat() if ended_at else None,
+        "reason": record.reason,
+        "client": record.client,
+        "language": record.language,
+        "model": record.model,
+        "total_chunks": record.total_chunks,
+        "transcript_length": record.transcript_length,
+        "metrics": protocol.metrics_fields(record.metrics, duration=duration),
+    }

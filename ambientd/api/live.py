@@ -1,0 +1,73 @@
+"""REST over live sessions, as the seed's clients know it: list, end, broadcast."""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import web
+
+from ambientd.api.services import SERVICES
+from ambientd.api.stream import check_origin
+from ambientd.core import protocol
+from ambientd.core.record import EndReason
+from ambientd.errors import ClientError
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/v1/websocket/sessions")
+async def active(request: web.Request) -> web.Response:
+    """The live sessions and how many there may be."""
+    registry = request.app[SERVICES].registry
+    sessions = [
+        {
+            "session_id": session.id,
+            "connected_at": session.connected_at.isoformat(),
+            "total_chunks": session.metrics.chunks_processed,
+            "transcript_length": len(session.text),
+            "lag_seconds": round(session.lag, 3),
+        }
+        for session in registry
+    ]
+    return web.json_response(
+        {"active_sessions": len(sessions), "max_connections": registry.most, "sessions": sessions}
+    )
+
+
+@routes.post("/api/v1/websocket/sessions/{session_id}/end")
+async def end(request: web.Request) -> web.Response:
+    """Ends a live session; answers once its last line is stored."""
+    check_origin(request)
+    session = await request.app[SERVICES].registry.end(request.match_info["session_id"], EndReason.REST)
+    return web.json_response(
+        {
+            "message": "Session ended",
+            "session_id": session.id,
+            "total_chunks": session.metrics.chunks_processed,
+        }
+    )
+
+
+@routes.post("/api/v1/websocket/broadcast")
+async def broadcast(request: web.Request) -> web.Response:
+    """Sends a JSON object to every live session's clients."""
+    check_origin(request)
+    try:
+        message = json.loads(await request.text())
+    except (ValueError, RecursionError):
+        raise ClientError("bad_json", "the body must be one JSON object") from None
+    kind = message.get("type") if isinstance(message, dict) else None
+    if not isinstance(kind, str) or not kind:
+        raise ClientError(
+            "bad_message",
+            "the body must be a JSON object with a type",
+            hint='For example {"type": "announcement", "message": "..."}.',
+        )
+    if kind in protocol.SERVER_TYPES:
+        raise ClientError(
+            "reserved_type",
+            "only a session itself may send a message of this type",
+            hint='Use another, such as "announcement".',
+        )
+    told = request.app[SERVICES].registry.broadcast(message)
+    return web.json_response({"message": "Broadcast sent", "sessions": told})

@@ -1,0 +1,70 @@
+"""What request handlers may use: handed over once by the wiring, read by type-safe key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from ambientd.core.decoding import Load
+from ambientd.session.registry import Registry
+from ambientd.session.session import Terms
+from ambientd.store.database import Database
+from ambientd.store.lines import Lines
+from ambientd.store.sessions import Sessions
+
+
+class Engine(Protocol):
+    """The engine's own figures, for status and readiness."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have no lane yet."""
+        ...
+
+    @property
+    def busy(self) -> int:
+        """Lanes at work."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Lanes in all."""
+        ...
+
+    @property
+    def load(self) -> Load:
+        """What they have done so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything behind the door."""
+
+    registry: Registry
+    sessions: Sessions
+    lines: Lines
+    database: Database
+    engine: Engine
+    metrics: CollectorRegistry
+    terms: Callable[[], Terms]
+    """The terms a new session is opened with."""
+    model: str
+    """Name of the model, as clients are told."""
+    chunk_duration: float
+    """Seconds: the least speech committed at once when a pause comes."""
+    audio_buffer_size: int
+    """Bytes of audio that clients are told to send at once."""
+    max_frame_bytes: int
+    heartbeat: float
+    """Seconds between pings."""
+    web: Path | None
+    """Folder of the pages; ``None`` serves none."""
+
+
+SERVICES = web.AppKey("services", Services)

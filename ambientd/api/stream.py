@@ -1,0 +1,246 @@
+"""The WebSocket of the seed protocol: frames in, messages out.
+
+Two loops per connection: one reads frames and feeds the session, one writes what the session's hub queues for it.
+The reader never waits for a decode, only for room in the inbox, which slows the sender down through TCP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import WSMsgType, web
+
+from ambientd.api.services import SERVICES, Services
+from ambientd.core import protocol
+from ambientd.core.record import EndReason
+from ambientd.errors import AmbientError, ClientError, StoreUnavailable
+from ambientd.session.hub import Listener
+from ambientd.session.session import Session
+
+logger = logging.getLogger(__name__)
+
+routes = web.RouteTableDef()
+
+PATIENCE: Final = 5.0
+"""Seconds a peer has to answer a close frame."""
+
+HARD_LIMIT: Final = 16 * 2**20
+"""Bytes of a frame beyond which aiohttp cuts the connection without a word; smaller ones that are still too big
+are read to their end, so that the client can be told why."""
+
+
+@routes.get("/ws/transcribe")
+@routes.get("/ws/transcribe/{session_id}")
+async def transcribe(request: web.Request) -> web.WebSocketResponse:
+    """One client's conversation."""
+    services = request.app[SERVICES]
+    check_origin(request)
+    socket = web.WebSocketResponse(
+        autoping=False,
+        max_msg_size=max(HARD_LIMIT, services.max_frame_bytes),
+        compress=False,  # PCM does not compress, and trying costs more than sending
+        timeout=PATIENCE,
+    )
+    await socket.prepare(request)
+    try:
+        session, resumed = await _open(request, services)
+    except (ClientError, StoreUnavailable) as error:
+        await refuse(socket, error)
+        return socket
+    listener = session.hub.subscribe(_wanted(request))
+    try:
+        await socket.send_json(greeting(session, services, resumed=resumed))
+        await _converse(socket, session, listener, services)
+    except ConnectionResetError:
+        logger.debug("client is gone", extra={"session": session.id})
+    finally:
+        session.hub.unsubscribe(listener)
+        if socket.close_code == protocol.CLOSE_ENDED:
+            session.end(EndReason.DISCONNECT)  # unless it is ending already: the first reason counts
+        elif not session.ending:
+            session.desert()
+    return socket
+
+
+def greeting(session: Session, services: Services, *, resumed: bool) -> protocol.Message:
+    """The ``connected`` message."""
+    return protocol.connected(
+        session.id,
+        sample_rate=session.terms.sample_rate,
+        channels=session.terms.channels,
+        chunk_duration=services.chunk_duration,
+        whisper_model=services.model,
+        audio_buffer_size=services.audio_buffer_size,
+        language=session.language,
+        received_samples=session.taken,
+        resumed=resumed,
+    )
+
+
+async def refuse(socket: web.WebSocketResponse, error: AmbientError) -> None:
+    """Tells why there will be no session, in a message and in the close frame, and closes."""
+    code = error.close_code if isinstance(error, ClientError) else protocol.CLOSE_ERROR
+    try:
+        await socket.send_json(protocol.error(error, code="store_unavailable"))
+    except ConnectionResetError:
+        return
+    # A close frame holds at most 123 bytes of reason.  Source: RFC 6455 section 5.5.
+    await socket.close(code=code or protocol.CLOSE_POLICY, message=error.message.encode()[:123])
+
+
+def check_origin(request: web.Request) -> None:
+    """Refuses a page of another site that tries to speak to the box through the browser of someone near it.
+
+    Programs send no Origin.  A page opened from a file sends ``null``: the engineer's page works that way.
+
+    Raises:
+        HTTPForbidden: the page came from elsewhere.
+    """
+    origin = request.headers.get("Origin")
+    if origin in {None, "null"}:
+        return
+    if urlsplit(origin).netloc != request.host:
+        raise web.HTTPForbidden(text="This page may not connect: it was not served by this box.")
+
+
+async def _open(request: web.Request, services: Services) -> tuple[Session, bool]:
+    """The session to speak to: a new one, or one whose client vanished and is back now."""
+    asked = request.match_info.get("session_id")
+    session_id = protocol.check_session_id(asked) if asked is not None else None
+    if session_id is not None and (deserted := services.registry.resume(session_id)):
+        return deserted, True
+    return await services.registry.open(session_id, services.terms(), client=request.remote or ""), False
+
+
+def _wanted(request: web.Request) -> frozenset[str]:
+    """The opt-in messages the address asks for: ``?partials=1&acks=1``."""
+    asked = {"partials": "partial", "acks": "ack"}
+    return frozenset(kind for name, kind in asked.items() if request.query.get(name) in {"1", "true"})
+
+
+@dataclass(slots=True)
+class _Pulse:
+    """Signs of life of one connection."""
+
+    heard_at: float
+    busy: bool = False
+    """A frame is waiting for room in the inbox: the client may well be alive, it is we who do not listen."""
+
+
+async def _converse(
+    socket: web.WebSocketResponse, session: Session, listener: Listener, services: Services
+) -> None:
+    """Reads and writes until the session ends, the client goes, or one of them breaks the rules."""
+    pulse = _Pulse(time.monotonic())
+    reader = asyncio.create_task(_read(socket, session, listener, pulse, most=services.max_frame_bytes))
+    writer = asyncio.create_task(_write(socket, listener))
+    watcher = asyncio.create_task(_watch(socket, pulse, every=services.heartbeat))
+    tasks = {reader, writer, watcher}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        # aiohttp closes properly, waiting for the peer's own close frame, only while nobody else is reading.
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if not reader.cancelled() and (fault := reader.result()):
+        session.end(EndReason.DISCONNECT)  # a client that breaks the protocol is not waited for
+        await refuse(socket, fault)
+    elif not writer.cancelled():
+        farewell = writer.result()
+        if isinstance(farewell, ClientError):
+            await refuse(socket, farewell)
+        else:
+            await socket.close(code=farewell)
+
+
+async def _write(socket: web.WebSocketResponse, listener: Listener) -> int | ClientError:
+    """Sends what is queued until the session ends or the listener falls behind; gives the way to close."""
+    code = protocol.CLOSE_ENDED
+    while (message := await listener.next()) is not None:
+        await socket.send_json(message)
+        if message["type"] == "session_ended" and message["reason"] == EndReason.SHUTDOWN:
+            code = protocol.CLOSE_GOING_AWAY
+    if listener.overrun:
+        return ClientError(
+            "too_slow",
+            "messages were not read fast enough",
+            hint="Read the transcript from /api/v1/sessions.",
+            close_code=protocol.CLOSE_POLICY,
+        )
+    return code
+
+
+async def _watch(socket: web.WebSocketResponse, pulse: _Pulse, *, every: float) -> None:
+    """Pings the client every so many seconds; returns when it has been silent for half as long again.
+
+    aiohttp's own heartbeat cannot be used: while a full inbox keeps us from reading, the client's pongs wait behind
+    its audio, and it would be taken for dead because we are slow.
+    """
+    while True:
+        await asyncio.sleep(every)
+        if pulse.busy:
+            continue
+        if time.monotonic() - pulse.heard_at > 1.5 * every:
+            logger.info("client did not answer pings")
+            return
+        await socket.ping()
+
+
+async def _read(
+    socket: web.WebSocketResponse, session: Session, listener: Listener, pulse: _Pulse, *, most: int
+) -> ClientError | None:
+    """Feeds the session until the socket closes; gives the fault if the connection cannot go on."""
+    async for message in socket:
+        pulse.heard_at = time.monotonic()
+        try:
+            if message.type is WSMsgType.PING:
+                await socket.pong(message.data)
+            elif message.type is WSMsgType.BINARY:
+                _check_size(message.data, most)
+                pulse.busy = True
+                await session.feed(message.data)
+                pulse.busy = False
+                pulse.heard_at = time.monotonic()
+            elif message.type is WSMsgType.TEXT:
+                session.touch()
+                _check_size(message.data, most)
+                _obey(protocol.parse_control(message.data), session, listener)
+        except ClientError as error:
+            pulse.busy = False
+            if error.close_code is not None:
+                return error
+            listener.put(protocol.error(error))
+    return None
+
+
+def _check_size(data: bytes | str, most: int) -> None:
+    if len(data) > most:
+        raise ClientError(
+            "frame_too_big",
+            f"the frame holds more than the {most} bytes this server takes, and was not taken",
+            hint="Send frames of config.audio_buffer_size bytes.",
+            close_code=protocol.CLOSE_TOO_BIG,
+        )
+
+
+def _obey(control: protocol.Control, session: Session, listener: Listener) -> None:
+    match control.type:
+        case "ping":
+            listener.put(protocol.pong())
+        case "session_info":
+            listener.put(session.info())
+        case "end_session":
+            session.end(EndReason.CLIENT)
+        case "configure":
+            wishes = protocol.parse_wishes(control.fields)
+            session.configure(wishes)
+            for kind, wished in (("partial", wishes.partials), ("ack", wishes.acks)):
+                if wished is not None:
+                    listener.wanted = listener.wanted | {kind} if wished else listener.wanted - {kind}
+            listener.put(protocol.configured(language=session.language, wanted=listener.wanted))

@@ -1,0 +1,115 @@
+"""A stored session as people and programs take it away: plain text, SRT, WebVTT, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ambientd.core.audio import RATE
+from ambientd.core.cues import cues, gap_mark, one_row, rows
+from ambientd.core.record import SessionRecord, full_text
+from ambientd.core.transcript import Gap, Line, Segment
+
+
+def as_text(session: SessionRecord, lines: Sequence[Line], gaps: Sequence[Gap]) -> str:
+    """What was said, a row a line with its time in front, gaps marked where they are."""
+    head = [f"Session {session.session_id}", f"Started {_moment(session.connected_at)}"]
+    if session.ended_at is not None:
+        head.append(f"{session.state.capitalize()} {_moment(session.ended_at)} ({session.reason})")
+    said = [(line.start, one_row(line.text)) for line in lines]
+    said += [(gap.start, gap_mark(gap)) for gap in gaps]
+    said.sort(key=lambda row: row[0])
+    body = [f"[{_clock(start)}] {text}" for start, text in said]
+    return "\n".join([*head, "", *body, ""])
+
+
+def as_srt(lines: Sequence[Line], gaps: Sequence[Gap] = ()) -> str:
+    """SubRip subtitles.  The format has no escapes: ``&`` and ``<`` stand as they are."""
+    blocks = []
+    for number, cue in enumerate(cues(lines, gaps), start=1):
+        # An arrow in the words would make some players see a second timing row.
+        text = "\n".join(rows(cue.text)).replace("-->", "- ->")
+        blocks.append(f"{number}\n{_timing(cue.start, ',')} --> {_timing(cue.end, ',')}\n{text}\n")
+    return "\n".join(blocks)
+
+
+def as_vtt(lines: Sequence[Line], gaps: Sequence[Gap] = ()) -> str:
+    """WebVTT subtitles.  Source: https://www.w3.org/TR/webvtt1/ sections 4.1 and 4.2.2."""
+    blocks = ["WEBVTT\n"]
+    for cue in cues(lines, gaps):
+        text = "\n".join(rows(cue.text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        blocks.append(f"{_timing(cue.start, '.')} --> {_timing(cue.end, '.')}\n{text}\n")
+    return "\n".join(blocks)
+
+
+def as_dict(session: SessionRecord, lines: Sequence[Line], gaps: Sequence[Gap]) -> dict[str, Any]:
+    """Everything, ready for JSON; times in seconds since the session started.
+
+    The fields of ``lines`` bear the names they had in the ``transcript`` messages.
+    """
+    return {
+        "session_id": session.session_id,
+        "state": str(session.state),
+        "reason": None if session.reason is None else str(session.reason),
+        "connected_at": _moment(session.connected_at),
+        "ended_at": None if session.ended_at is None else _moment(session.ended_at),
+        "language": session.language,
+        "model": session.model,
+        "text": full_text(line.text for line in lines),
+        "lines": [_line(line) for line in lines],
+        "gaps": [
+            {"start_time": _seconds(gap.start), "end_time": _seconds(gap.end), "reason": gap.reason}
+            for gap in gaps
+        ],
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    return {
+        "chunk_index": line.index,
+        "text": line.text,
+        "start_time": _seconds(line.start),
+        "end_time": _seconds(line.end),
+        "confidence": round(line.confidence, 4),
+        "language": line.language,
+        "model_used": line.model,
+        "processing_time_ms": round(line.processing_ms, 1),
+        "segments": [_segment(segment) for segment in line.segments],
+    }
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    return {
+        "text": segment.text,
+        "start": _seconds(segment.start),
+        "end": _seconds(segment.end),
+        "words": [
+            {
+                "word": word.text,
+                "start": _seconds(word.start),
+                "end": _seconds(word.end),
+                "probability": round(word.probability, 4),
+            }
+            for word in segment.words
+        ],
+    }
+
+
+def _seconds(count: int) -> float:
+    return round(count / RATE, 3)
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _clock(count: int) -> str:
+    minutes, seconds = divmod(count // RATE, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}"
+
+
+def _timing(count: int, point: str) -> str:
+    """Samples as ``HH:MM:SS.mmm``, whole milliseconds rounded down so that order is kept."""
+    return f"{_clock(count)}{point}{count % RATE * 1000 // RATE:03}"

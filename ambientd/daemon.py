@@ -1,0 +1,174 @@
+"""The wiring: what exists, in the order in which it starts; everything stops in reverse.
+
+Nobody imports this module but :mod:`ambientd.__main__`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from ambientd import __version__
+from ambientd.accesslog import AccessLog
+from ambientd.api import metrics
+from ambientd.api.app import application
+from ambientd.api.services import Services
+from ambientd.config import Settings
+from ambientd.core.audio import RATE, samples
+from ambientd.core.segmenter import Rules
+from ambientd.engine import models
+from ambientd.engine.lanes import open_lanes
+from ambientd.engine.vad import VoiceDetector
+from ambientd.engine.whisper import Whisper, kernels
+from ambientd.errors import OperatorError
+from ambientd.session.ledger import StoredLedger
+from ambientd.session.registry import open_registry
+from ambientd.session.session import Terms
+from ambientd.store.database import open_database
+from ambientd.store.lines import Lines
+from ambientd.store.sessions import Sessions
+
+logger = logging.getLogger(__name__)
+
+PAGES: Final = (Path(__file__).parent.parent / "web", Path("/usr/share/ambientd/web"))
+"""Where the pages are: in a checkout, or installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the daemon listens."""
+
+    host: str
+    port: int
+
+
+async def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then finishes what is running.
+
+    Raises:
+        OperatorError: it cannot start, and why.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    async with serving(settings):
+        await stop.wait()
+        logger.info("stopping: running sessions are decoded to their end")
+    logger.info("stopped")
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Door]:
+    """A running daemon; leaving the block ends its sessions and closes everything in reverse order."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings.store.directory / "ambientd.db"))
+        sessions = Sessions(database)
+        for session_id in await sessions.recover():
+            logger.warning("session was interrupted by a crash", extra={"session": session_id})
+
+        engine = settings.engine
+        weights = models.resolve(engine.model, engine.quantisation, settings.models.directory)
+        detector = VoiceDetector(models.resolve(engine.vad_model, "", settings.models.directory))
+        model = weights.stem
+        count = engine.lanes_on(len(os.sched_getaffinity(0)))
+        lanes = await stack.enter_async_context(
+            open_lanes(
+                lambda: Whisper(weights, name=model, threads=engine.threads),
+                count=count,
+                limit=engine.chunk_timeout,
+            )
+        )
+        logger.info(
+            "engine ready",
+            extra={"model": model, "lanes": count, "threads": engine.threads, "kernels": kernels()},
+        )
+
+        registry = await stack.enter_async_context(
+            open_registry(
+                most=settings.server.max_connections,
+                model=model,
+                ear=detector.stream,
+                decoder=lanes,
+                ledger=StoredLedger(sessions, Lines(database)),
+                # What is left of the time is for the last lines to reach the clients.
+                patience=0.75 * settings.server.shutdown_timeout,
+            )
+        )
+        collectors, lanes.observe = metrics.collect(registry, lanes)
+        app = application(
+            Services(
+                registry=registry,
+                sessions=sessions,
+                lines=Lines(database),
+                database=database,
+                engine=lanes,
+                metrics=collectors,
+                terms=lambda: terms(settings),
+                model=model,
+                chunk_duration=settings.segmentation.chunk_duration,
+                audio_buffer_size=settings.server.audio_buffer_size,
+                max_frame_bytes=settings.server.max_frame_bytes,
+                heartbeat=settings.server.heartbeat_interval,
+                web=next((folder for folder in PAGES if folder.is_dir()), None),
+            )
+        )
+        door = await _open_door(stack, app, settings)
+        # Sessions end while the door is still open, so that clients get their last lines.
+        stack.push_async_callback(registry.close, within=0.75 * settings.server.shutdown_timeout)
+        logger.info("ready", extra={"host": door.host, "port": door.port, "version": __version__})
+        yield door
+
+
+def terms(settings: Settings) -> Terms:
+    """What a new session is opened with, from the settings."""
+    cut, usual = settings.segmentation, Rules()
+    most = samples(cut.max_duration)
+    pause = samples(cut.pause)
+    return Terms(
+        rules=Rules(
+            threshold=cut.speech_threshold,
+            release=max(0.05, cut.speech_threshold - 0.15),
+            pre_roll=samples(cut.overlap_duration),
+            post_roll=min(usual.post_roll, pause),
+            pause=pause,
+            least=samples(cut.chunk_duration),
+            most=most,
+            patience=max(pause, samples(cut.patience)),
+            search=min(usual.search, most // 4),
+        ),
+        language=settings.engine.language,
+        prompt=settings.engine.prompt,
+        sample_rate=settings.audio.sample_rate,
+        channels=settings.audio.channels,
+        inbox=round(settings.audio.inbox_seconds * RATE),
+        grace=settings.server.resume_grace,
+        idle=settings.server.idle_timeout,
+        longest=settings.server.max_session_duration,
+    )
+
+
+async def _open_door(stack: AsyncExitStack, app: web.Application, settings: Settings) -> Door:
+    host, port = settings.server.host, settings.server.port
+    runner = web.AppRunner(
+        app, access_log_class=AccessLog, shutdown_timeout=0.25 * settings.server.shutdown_timeout
+    )
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise OperatorError(
+            f"cannot listen on {host} port {port}: {error.strerror}",
+            hint="Stop what uses the port, or set server.port.",
+        ) from error
+    return Door(host, runner.addresses[0][1])

@@ -1,0 +1,1 @@
+"""One conversation: audio in, stored lines out, listeners told."""

@@ -1,0 +1,93 @@
+"""Who is told what a session says: a bounded queue for each listener.
+
+One slow listener must not slow the session nor the other listeners, so nothing here ever waits to put.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from ambientd.core.protocol import OPT_IN, Message
+
+DEPTH: Final = 64
+"""Messages a listener may be behind: minutes of committed lines, seconds of everything."""
+
+
+class Listener:
+    """One reader's queue of messages."""
+
+    def __init__(self, wanted: frozenset[str]) -> None:
+        self.wanted = wanted
+        """The types of message it asked for beyond those that everybody gets."""
+        self.overrun = False
+        """Whether messages had to be dropped: the listener must read the store instead."""
+        self._waiting: deque[Message] = deque()
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    def put(self, message: Message) -> None:
+        """Queues ``message``; a partial or ack replaces one that still waits at the end of the queue."""
+        kind = message["type"]
+        if self._closed or self.overrun or (kind in OPT_IN and kind not in self.wanted):
+            return
+        if kind in OPT_IN and self._waiting and self._waiting[-1]["type"] == kind:
+            self._waiting.pop()
+        if len(self._waiting) >= DEPTH:
+            self.overrun = True
+            self._waiting.clear()
+        else:
+            self._waiting.append(message)
+        self._changed.set()
+
+    def close(self) -> None:
+        """No message will follow those that wait."""
+        self._closed = True
+        self._changed.set()
+
+    async def next(self) -> Message | None:
+        """The next message; ``None`` once closed, or overrun, and nothing waits."""
+        while not self._waiting:
+            if self._closed or self.overrun:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        return self._waiting.popleft()
+
+
+class Hub:
+    """The listeners of one session."""
+
+    def __init__(self) -> None:
+        self._listeners: set[Listener] = set()
+        self._closed = False
+
+    def subscribe(self, wanted: frozenset[str] = frozenset()) -> Listener:
+        """A new listener, told of everything published from now on; of :data:`OPT_IN` only what is ``wanted``."""
+        listener = Listener(wanted)
+        if self._closed:
+            listener.close()
+        else:
+            self._listeners.add(listener)
+        return listener
+
+    def unsubscribe(self, listener: Listener) -> None:
+        """Forgets ``listener``; it may have gone already."""
+        self._listeners.discard(listener)
+
+    def wants(self, kind: str) -> bool:
+        """Whether any listener asked for messages of this opt-in type."""
+        return any(kind in listener.wanted for listener in self._listeners)
+
+    def publish(self, message: Message) -> None:
+        """Queues ``message`` for every listener."""
+        for listener in self._listeners:
+            listener.put(message)
+
+    def close(self) -> None:
+        """Lets every listener read what waits, and then the end."""
+        self._closed = True
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()

@@ -1,0 +1,64 @@
+"""What a session writes down, and where: each call returns once the rows are safe on disk."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from ambientd.core.metrics import SessionMetrics
+from ambientd.core.record import EndReason, SessionState
+from ambientd.core.transcript import Gap, Line
+from ambientd.store.lines import Lines
+from ambientd.store.sessions import Sessions
+
+
+class Ledger(Protocol):
+    """The part of the store that live sessions need."""
+
+    async def create(
+        self,
+        session_id: str,
+        *,
+        connected_at: datetime,
+        client: str,
+        language: str,
+        model: str,
+        sample_rate: int,
+    ) -> None:
+        """Opens the record of a session.
+
+        Raises:
+            ClientError: the id was used before.
+            StoreUnavailable: nothing was stored.
+        """
+        ...
+
+    async def append_line(self, session_id: str, line: Line, metrics: SessionMetrics) -> None:
+        """Stores the next line, with the figures that count it in."""
+        ...
+
+    async def append_gap(self, session_id: str, gap: Gap, metrics: SessionMetrics) -> None:
+        """Stores a gap, with the figures that count it in."""
+        ...
+
+    async def finalise(
+        self,
+        session_id: str,
+        *,
+        state: SessionState,
+        reason: EndReason,
+        ended_at: datetime,
+        metrics: SessionMetrics,
+    ) -> None:
+        """Closes the record."""
+        ...
+
+
+class StoredLedger:
+    """The ledger on the database."""
+
+    def __init__(self, sessions: Sessions, lines: Lines) -> None:
+        self.create = sessions.create
+        self.finalise = sessions.finalise
+        self.append_line = lines.append_line
+        self.append_gap = lines.append_gap

@@ -1,0 +1,187 @@
+"""All live sessions: who may open one, where to find it, and their common end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+from ambientd.core.decoding import Decoder
+from ambientd.core.metrics import SessionMetrics
+from ambientd.core.protocol import CLOSE_GOING_AWAY, CLOSE_OVERLOADED, CLOSE_POLICY, Message
+from ambientd.core.record import EndReason
+from ambientd.core.segmenter import Detect
+from ambientd.errors import ClientError, StoreUnavailable
+from ambientd.session.ledger import Ledger
+from ambientd.session.session import Session, Terms
+
+logger = logging.getLogger(__name__)
+
+
+class Registry:
+    """The live sessions.  Use :func:`open_registry`."""
+
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        *,
+        most: int,
+        model: str,
+        ear: Callable[[], Detect],
+        decoder: Decoder,
+        ledger: Ledger,
+    ) -> None:
+        self.most = most
+        self.model = model
+        """Name of the model that hears the sessions."""
+        self.opened = 0
+        """Sessions opened since the start."""
+        self.ends: Counter[str] = Counter()
+        """Sessions ended since the start, by reason."""
+        self._past = SessionMetrics()
+        """The figures of all sessions that have ended."""
+        self._tasks = tasks
+        self._ear = ear
+        self._decoder = decoder
+        self._ledger = ledger
+        self._live: dict[str, Session] = {}
+        self._closing = False
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._live.values()))
+
+    def find(self, session_id: str) -> Session | None:
+        """The live session of that id."""
+        return self._live.get(session_id)
+
+    async def open(self, session_id: str | None, terms: Terms, *, client: str) -> Session:
+        """A new session, running and on record; ``None`` has an id made up that cannot be guessed.
+
+        ``client``: where it comes from, for the record.
+
+        Raises:
+            ClientError: too many sessions, the id is in use or was used before, or the service is stopping.
+            StoreUnavailable: it cannot be recorded.
+        """
+        if self._closing:
+            raise ClientError(
+                "going_away",
+                "the service is stopping",
+                hint="Try again in a minute.",
+                close_code=CLOSE_GOING_AWAY,
+            )
+        if session_id in self._live:
+            raise ClientError(
+                "session_in_use",
+                "a live session has this id already",
+                hint="Choose another id, or end the other session first.",
+                close_code=CLOSE_POLICY,
+            )
+        if len(self._live) >= self.most:
+            raise ClientError(
+                "too_many_sessions",
+                f"all {self.most} sessions this server allows are in use",
+                hint="Try again when another session has ended, or raise server.max_connections.",
+                close_code=CLOSE_OVERLOADED,
+            )
+        name = session_id or secrets.token_urlsafe(16)
+        session = Session(name, terms, detect=self._ear(), decoder=self._decoder, ledger=self._ledger)
+        # Taken before the first await: of two clients with one id only one can get here.
+        self._live[name] = session
+        try:
+            await self._ledger.create(
+                name,
+                connected_at=session.connected_at,
+                client=client,
+                language=terms.language,
+                model=self.model,
+                sample_rate=terms.sample_rate,
+            )
+        except BaseException:
+            del self._live[name]
+            raise
+        self.opened += 1
+        self._tasks.create_task(self._run(session), name=f"session {name}")
+        logger.info("session opened", extra={"session": name, "live": len(self._live)})
+        return session
+
+    def resume(self, session_id: str) -> Session | None:
+        """The live session of that id whose client has vanished, now with its client back; ``None`` if none is."""
+        session = self._live.get(session_id)
+        if session is None or not session.deserted or session.ending:
+            return None
+        session.resume()
+        logger.info("session resumed", extra={"session": session_id})
+        return session
+
+    async def end(self, session_id: str, reason: EndReason) -> Session:
+        """Ends a live session and waits until it is stored.
+
+        Raises:
+            ClientError: no live session has this id.
+        """
+        session = self._live.get(session_id)
+        if session is None:
+            raise ClientError("no_such_session", "no live session has this id")
+        session.end(reason)
+        await session.finished.wait()
+        return session
+
+    def broadcast(self, message: Message) -> int:
+        """Tells every listener of every session; gives the number of sessions told."""
+        for session in self:
+            session.hub.publish(message)
+        return len(self._live)
+
+    async def close(self, *, within: float) -> None:
+        """Ends all sessions, decoding what they hold, but for no longer than ``within`` seconds."""
+        self._closing = True
+        sessions = list(self)
+        for session in sessions:
+            session.end(EndReason.SHUTDOWN)
+        try:
+            async with asyncio.timeout(within):
+                for session in sessions:
+                    await session.finished.wait()
+        except TimeoutError:
+            logger.warning("sessions cut short at shutdown", extra={"live": len(self._live)})
+            for session in self:
+                session.abandon()
+            for session in sessions:
+                await session.finished.wait()
+
+    @property
+    def totals(self) -> SessionMetrics:
+        """The figures of all sessions since the start, the live ones included."""
+        return sum((session.metrics for session in self), self._past)
+
+    async def _run(self, session: Session) -> None:
+        try:
+            await session.run()
+        except StoreUnavailable as error:
+            logger.error(  # noqa: TRY400  # the operator needs the sentence, not the stack
+                "session not closed on record", extra={"session": session.id, "error": error}
+            )
+        finally:
+            del self._live[session.id]
+            self._past += session.metrics
+            self.ends[session.reason or EndReason.ERROR] += 1
+
+
+@asynccontextmanager
+async def open_registry(
+    *, most: int, model: str, ear: Callable[[], Detect], decoder: Decoder, ledger: Ledger, patience: float
+) -> AsyncIterator[Registry]:
+    """The registry; on leaving, all sessions are ended within ``patience`` seconds."""
+    async with asyncio.TaskGroup() as tasks:
+        registry = Registry(tasks, most=most, model=model, ear=ear, decoder=decoder, ledger=ledger)
+        try:
+            yield registry
+        finally:
+            await registry.close(within=patience)

@@ -1,0 +1,423 @@
+"""One conversation from its first sample to its last stored line.
+
+One task per session does everything in order: take the audio that waits, find pieces of speech, have them decoded,
+store the line, show the line.  So there is at most one decode in flight per session, lines come in order, and a
+session that falls behind simply takes more at its next turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from ambientd.core import plausibility, protocol
+from ambientd.core.audio import RATE, Samples
+from ambientd.core.decoding import AUTO, Decoder, Request
+from ambientd.core.metrics import SessionMetrics
+from ambientd.core.protocol import Message, Wishes
+from ambientd.core.record import EndReason, SessionState
+from ambientd.core.segmenter import Detect, Piece, Rules, Segmenter
+from ambientd.core.stabiliser import Stabiliser
+from ambientd.core.transcript import Gap, Line
+from ambientd.errors import AmbientError, ClientError, DecodeFailed
+from ambientd.session.ear import Hearing, hear
+from ambientd.session.hub import Hub
+from ambientd.session.intake import Intake
+from ambientd.session.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+SLICE: Final = RATE
+"""Samples judged before other sessions get their turn on the event loop: 1 s is about 5 ms of voice detection."""
+
+LEAST_PARTIAL: Final = RATE * 3 // 4
+"""New audio that makes another partial worth its decode."""
+
+LEAST_TO_DETECT: Final = 3 * RATE
+"""Speech a piece must hold for its detected language to be kept for the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a session is opened with."""
+
+    rules: Rules
+    language: str
+    prompt: str = ""
+    sample_rate: int = RATE
+    """Hz: what the client sends."""
+    channels: int = 1
+    inbox: int = 30 * RATE
+    """Samples that may wait to be judged before :meth:`Session.feed` waits."""
+    grace: float = 60.0
+    """Seconds a session waits for a client that vanished."""
+    idle: float = 300.0
+    """Seconds without audio or message after which the session ends."""
+    longest: float = 7200.0
+    """Seconds after which the session ends whatever happens."""
+
+
+class Session:
+    """One conversation.  Whoever opens it owns the task that runs :meth:`run`, and feeds it."""
+
+    def __init__(
+        self, session_id: str, terms: Terms, *, detect: Detect, decoder: Decoder, ledger: Ledger
+    ) -> None:
+        self.id = session_id
+        self.terms = terms
+        self.connected_at = datetime.now(UTC)
+        self.hub = Hub()
+        self.metrics = SessionMetrics()
+        self.finished = asyncio.Event()
+        """Set once the session is stored as ended and its listeners have been told."""
+        self._began = time.monotonic()
+        self._decoder = decoder
+        self._ledger = ledger
+        self._intake = Intake(sample_rate=terms.sample_rate, channels=terms.channels)
+        self._segmenter = Segmenter(detect, terms.rules)
+        self._stabiliser = Stabiliser()
+        self._language = terms.language
+        self._prompt = terms.prompt
+        self._texts: list[str] = []
+        self._inbox: deque[Samples] = deque()
+        self._waiting = 0
+        """Samples in the inbox."""
+        self._changed = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._reason: EndReason | None = None
+        self._abandoned = False
+        self._patience: asyncio.Timeout | None = None
+        """Bounds the decode in flight once the session is abandoned."""
+        self._last_sign = self._began
+        self._gone_at: float | None = None
+        """When the client vanished; ``None`` while one is there."""
+        self._acknowledged = 0
+        self._partial_end = 0
+        """Samples: how far the last partial reached."""
+        self._partial_cost = 0.0
+        """Seconds the last partial took."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds since the session was opened."""
+        return time.monotonic() - self._began
+
+    @property
+    def lag(self) -> float:
+        """Seconds of audio received and not yet judged."""
+        return self._waiting / RATE
+
+    @property
+    def text(self) -> str:
+        """All committed text so far."""
+        return " ".join(self._texts)
+
+    @property
+    def reason(self) -> EndReason | None:
+        """Why the session is ending, or has ended; ``None`` while it goes on."""
+        return self._reason
+
+    @property
+    def ending(self) -> bool:
+        """Whether the session takes no more audio."""
+        return self._reason is not None
+
+    def info(self) -> Message:
+        """The ``session_info`` message."""
+        return protocol.session_info(
+            self.id,
+            connected_at=self.connected_at,
+            full_transcript=self.text,
+            metrics=self.metrics,
+            duration=self.duration,
+        )
+
+    async def feed(self, frame: bytes) -> None:
+        """Takes one frame of the client's audio; waits while the inbox is full, so that a socket is slowed down.
+
+        Raises:
+            ClientError: the frame is not audio this session can read, or the session is ending.
+        """
+        if self.ending:
+            raise ClientError(
+                "session_ending",
+                "the session is ending, and this audio was not taken",
+                hint="Open a new session.",
+            )
+        self.touch()
+        audio = self._intake.receive(frame)
+        if self._intake.taken - self._acknowledged >= self.terms.sample_rate:
+            self._acknowledged = self._intake.taken
+            self.hub.publish(protocol.ack(self._acknowledged))
+        while self._waiting >= self.terms.inbox and not self.ending:
+            self._drained.clear()
+            await self._drained.wait()
+        self._put(audio)
+
+    @property
+    def taken(self) -> int:
+        """Samples taken from the client, at the client's own rate."""
+        return self._intake.taken
+
+    @property
+    def deserted(self) -> bool:
+        """Whether the client has vanished and may come back."""
+        return self._gone_at is not None
+
+    def desert(self) -> None:
+        """The client has vanished without an end: wait for it for the grace time, then end."""
+        if self.terms.grace == 0:
+            self.end(EndReason.DISCONNECT)
+            return
+        self._intake.interrupt()
+        self._gone_at = time.monotonic()
+        self._changed.set()
+
+    def resume(self) -> None:
+        """The client is back, and goes on from :attr:`taken`."""
+        self._gone_at = None
+        self.touch()
+
+    def configure(self, wishes: Wishes) -> None:
+        """Takes over the language and the prompt a client wishes for, from the next piece on."""
+        if wishes.language is not None:
+            self._language = wishes.language
+        if wishes.prompt is not None:
+            self._prompt = wishes.prompt
+
+    @property
+    def language(self) -> str:
+        """The language in force: as set, or as detected."""
+        return self._language
+
+    def touch(self) -> None:
+        """Notes a sign of life: the idle time starts anew."""
+        self._last_sign = time.monotonic()
+
+    def end(self, reason: EndReason) -> None:
+        """Asks the session to end: what was received is still decoded and stored.  The first reason counts."""
+        if self._reason is None:
+            self._reason = reason
+            self._put(self._intake.finish())
+            self._drained.set()
+
+    def abandon(self) -> None:
+        """Gives up what is not yet decoded: it becomes a gap.  For a shutdown that must not wait any longer."""
+        self._abandoned = True
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+
+    def _put(self, audio: Samples) -> None:
+        self._inbox.append(audio)
+        self._waiting += len(audio)
+        self.metrics = replace(self.metrics, received_samples=self.metrics.received_samples + len(audio))
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Runs the session until it has ended and is stored.
+
+        Raises:
+            StoreUnavailable: the ending itself could not be stored; the record stays open, and is closed as
+                interrupted at the next start.
+        """
+        try:
+            await self._converse()
+        except AmbientError as error:
+            self._fail(error)
+        # The task boundary: whatever a defect raised, the record is closed and the client told.
+        except Exception as error:
+            logger.exception("session failed", extra={"session": self.id, "error": type(error).__name__})
+            self._fail(
+                AmbientError("something went wrong inside the server", hint="Your lines so far are stored.")
+            )
+        try:
+            await self._finalise()
+        finally:
+            self.hub.close()
+            self.finished.set()
+
+    async def _converse(self) -> None:
+        while True:
+            while self._inbox:
+                for piece in self._segmenter.receive(self._take()):
+                    await self._commit(piece)
+                await asyncio.sleep(0)
+            if self.ending:
+                break
+            await self._show_partial()
+            if not self._inbox:
+                await self._wait()
+        for piece in self._segmenter.finish():
+            await self._commit(piece)
+
+    def _take(self) -> Samples:
+        audio = self._inbox.popleft()
+        if len(audio) > SLICE:
+            self._inbox.appendleft(audio[SLICE:])
+            audio = audio[:SLICE]
+        self._waiting -= len(audio)
+        if self._waiting < self.terms.inbox:
+            self._drained.set()
+        return audio
+
+    async def _wait(self) -> None:
+        """Waits for audio or the end, and ends the session when its time is up."""
+        end_at, reason, why = min(self._limits())
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(end_at - time.monotonic()):
+                await self._changed.wait()
+        except TimeoutError:
+            # A sign of life may have come meanwhile without waking anybody.
+            if min(self._limits())[0] <= time.monotonic():
+                self.hub.publish(
+                    protocol.error(
+                        ClientError(reason, f"{why}; the session ends now", hint="Open a new one.")
+                    )
+                )
+                self.end(reason)
+
+    def _limits(self) -> list[tuple[float, EndReason, str]]:
+        """When the session ends by itself, for which reason, and that reason in words."""
+        terms = self.terms
+        limits = [
+            (
+                self._began + terms.longest,
+                EndReason.MAX_DURATION,
+                f"the session has lasted {terms.longest:g} s",
+            ),
+            (
+                self._last_sign + terms.idle,
+                EndReason.IDLE,
+                f"nothing came from the client for {terms.idle:g} s",
+            ),
+        ]
+        if self._gone_at is not None:
+            limits.append(
+                (
+                    self._gone_at + terms.grace,
+                    EndReason.DISCONNECT,
+                    f"the client was gone for {terms.grace:g} s",
+                )
+            )
+        return limits
+
+    async def _commit(self, piece: Piece) -> None:
+        """Has a piece decoded, stores its line, then shows it."""
+        ready = time.monotonic()
+        self._stabiliser.reset()
+        try:
+            async with asyncio.timeout(0 if self._abandoned else None) as self._patience:
+                hearing = await hear(self._decoder, piece, language=self._language, prompt=self._prompt)
+        except DecodeFailed as error:
+            logger.warning("piece not decoded", extra={"session": self.id, "error": error})
+            await self._mark(Gap(piece.start, piece.end, "decode_failed"))
+            return
+        except TimeoutError:
+            await self._mark(Gap(piece.start, piece.end, "shutdown"))
+            return
+        finally:
+            self._patience = None
+        self._note(piece, hearing)
+        if hearing.heard.words:
+            line = self._line(hearing, piece, processing_ms=1000 * (time.monotonic() - ready))
+            metrics = self.metrics.with_line(line)
+            await self._ledger.append_line(self.id, line, metrics)
+            self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
+            self._texts.append(line.text)
+            self.hub.publish(protocol.transcript(line, session_time=self.duration))
+        if hearing.gap:
+            await self._mark(hearing.gap)
+
+    def _note(self, piece: Piece, hearing: Hearing) -> None:
+        self.metrics = replace(
+            self.metrics,
+            decoded_samples=self.metrics.decoded_samples + len(piece.audio),
+            decode_seconds=self.metrics.decode_seconds + hearing.seconds,
+        )
+        if self._language == AUTO and piece.speech >= LEAST_TO_DETECT and hearing.heard.words:
+            self._language = hearing.heard.language
+
+    def _line(self, hearing: Hearing, piece: Piece, *, processing_ms: float) -> Line:
+        heard = hearing.heard
+        return Line(
+            index=self.metrics.chunks_processed,
+            text=heard.text,
+            start=piece.start,
+            end=piece.end,
+            segments=heard.segments,
+            confidence=plausibility.confidence(heard.words),
+            language=heard.language,
+            model=heard.model,
+            processing_ms=processing_ms,
+        )
+
+    async def _mark(self, gap: Gap) -> None:
+        metrics = replace(self.metrics, gap_samples=self.metrics.gap_samples + gap.end - gap.start)
+        await self._ledger.append_gap(self.id, gap, metrics)
+        self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
+        self.hub.publish(protocol.gap(gap))
+
+    async def _show_partial(self) -> None:
+        """Decodes the open utterance for those who asked to see it.
+
+        Each pass covers at least as much new audio as the last took to compute, so that partials never use more
+        than their share.  Source of the rule: moonshine, docs/using/transcription.md.
+        """
+        if not self.hub.wants("partial"):
+            return
+        piece = self._segmenter.open_piece()
+        if piece is None:
+            return
+        fresh = piece.end - max(piece.start, self._partial_end)
+        if fresh < max(LEAST_PARTIAL, round(self._partial_cost * RATE)):
+            return
+        self._partial_end = piece.end
+        try:
+            request = Request(piece.audio, piece.start, self._language, self._prompt, final=False)
+            heard = plausibility.cleaned(await self._decoder.decode(request))
+        except DecodeFailed:
+            return  # the final of the same audio will come, or mark the gap
+        self._partial_cost = heard.seconds
+        self.metrics = replace(self.metrics, decode_seconds=self.metrics.decode_seconds + heard.seconds)
+        if plausibility.doubt(heard, speech=piece.speech) or not heard.words:
+            return
+        texts = [word.text for word in heard.words]
+        stable = self._stabiliser.receive(texts)
+        self.hub.publish(
+            protocol.partial(" ".join(texts), " ".join(texts[:stable]), start=piece.start, end=piece.end)
+        )
+
+    def _fail(self, error: AmbientError) -> None:
+        """Ends the session at once: no more decoding, but what is stored stays, and the client learns why."""
+        self.hub.publish(protocol.error(error))
+        self._reason = EndReason.ERROR
+        self._inbox.clear()
+        self._waiting = 0
+        self._drained.set()
+
+    async def _finalise(self) -> None:
+        reason = self._reason or EndReason.ERROR
+        await self._ledger.finalise(
+            self.id,
+            state=SessionState.INTERRUPTED if reason is EndReason.ERROR else SessionState.ENDED,
+            reason=reason,
+            ended_at=datetime.now(UTC),
+            metrics=self.metrics,
+        )
+        logger.info(
+            "session ended",
+            extra={
+                "session": self.id,
+                "reason": reason,
+                "lines": self.metrics.chunks_processed,
+                "seconds": round(self.metrics.received_samples / RATE, 1),
+            },
+        )
+        self.hub.publish(protocol.session_ended(self.id, reason=reason, lines=self.metrics.chunks_processed))

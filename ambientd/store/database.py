@@ -1,0 +1,290 @@
+"""The one SQLite file, open: one connection writes, several read.
+
+SQLite has one writer at a time whatever we do.  One writing connection whose transactions begin with
+``BEGIN IMMEDIATE`` makes the others queue here, in order, instead of failing half-way with ``SQLITE_BUSY``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ambientd.errors import AmbientError, StoreUnavailable
+from ambientd.store import pragmas
+from ambientd.store.faults import unavailable
+from ambientd.store.migrate import MIGRATIONS, migrate
+from ambientd.store.soundness import SIDECARS, damage, set_aside
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+READERS: Final = 4
+"""Reading connections, one thread each: two cores cannot use more."""
+
+QUEUE_SECONDS: Final = 30.0
+"""How long a transaction waits for its turn.  A hundred sessions ending at once need about a second."""
+
+
+def _no_rows_in_logs(record: logging.LogRecord) -> bool:
+    """Drop what these libraries say below a warning: statements with their parameters, rows as read."""
+    return record.levelno >= logging.WARNING
+
+
+# A filter and not a level: a level may be set again by whoever configures logging for a bug hunt, and
+# aiosqlite writes every parameter of every statement, that is every word said, at DEBUG.
+for _name in ("aiosqlite", "sqlalchemy.engine.Engine"):
+    logging.getLogger(_name).addFilter(_no_rows_in_logs)
+
+
+class Database:
+    """The open file.  Made by ``open_database``, and of no use once its block has ended."""
+
+    def __init__(self, path: Path, writer: AsyncEngine, readers: AsyncEngine) -> None:
+        self.path = path
+        self._writer = writer
+        self._readers = readers
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run ``work`` in one write transaction; returns after the commit is on the disk.
+
+        A caller cancelled meanwhile gets its ``CancelledError`` only when the transaction has ended one way
+        or the other, so that whatever it does next finds a settled file.
+
+        Raises:
+            StoreUnavailable: nothing was written.
+            IntegrityError: a constraint refused; nothing was written.
+        """
+
+        async def run() -> T:
+            async with self.write() as connection:
+                return await work(connection)
+
+        return await settled(self._own(run()))
+
+    async def query(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run ``work`` on one consistent view of the file.
+
+        Cancelled like ``transact``: a query torn from its connection would cost that connection.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+
+        async def run() -> T:
+            async with self.read() as connection:
+                return await work(connection)
+
+        return await settled(self._own(run()))
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One write transaction: committed at the end of the block, rolled back when it raises.
+
+        A block cancelled in the very middle of its commit cannot know how that ended: prefer ``transact``.
+
+        Raises:
+            StoreUnavailable: as ``transact``.
+        """
+        with self._faults("write to"):
+            async with self._writer.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One read transaction; SQLite refuses any write in it.
+
+        Raises:
+            StoreUnavailable: as ``query``.
+        """
+        with self._faults("read"):
+            async with self._readers.connect() as connection:
+                yield connection
+
+    async def writable(self, within: float = 2.0) -> None:
+        """Return if a write could begin now; nothing is written.
+
+        within: seconds to wait behind the writers of the moment.
+
+        Raises:
+            StoreUnavailable: it could not, and why.
+        """
+
+        async def probe() -> None:
+            with self._faults("write to"):
+                async with self._writer.connect() as connection, connection.begin() as transaction:
+                    await transaction.rollback()
+
+        # The write lock is taken in shared memory and would be had on a disk gone read-only.
+        if not os.access(self.path, os.W_OK):
+            raise StoreUnavailable(
+                f"write to {self.path}: the file is gone or its disk is read-only.",
+                hint="Look at the kernel's log (journalctl -k) for a failing disk, then restart the daemon.",
+            )
+        attempt = self._own(probe())
+        done, _ = await asyncio.wait({attempt}, timeout=within)
+        if not done:
+            raise StoreUnavailable(
+                f"write to {self.path}: no turn within {within:g} s.",
+                hint="Another program holds the file, or the disk stands still.",
+            )
+        attempt.result()
+
+    async def close(self) -> None:
+        """Let what is under way end, then close every connection; ``open_database`` calls it."""
+        while self._running:
+            await asyncio.wait(self._running)
+        # The writer last: the last connection to close folds the write-ahead log into the file.
+        await self._readers.dispose()
+        await self._writer.dispose()
+
+    def _own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._disown)
+        return task
+
+    def _disown(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            # Marks a failure as seen: its caller may have gone, and ``settled`` has then told the log.
+            task.exception()
+
+    @contextmanager
+    def _faults(self, operation: str) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise unavailable(operation, self.path, error) from error
+        except PoolTimeout as error:
+            raise StoreUnavailable(
+                f"{operation} {self.path}: no turn within {QUEUE_SECONDS:g} s.",
+                hint="The disk is too slow or stands still: look at the kernel's log (journalctl -k).",
+            ) from error
+
+
+async def settled(task: asyncio.Task[T]) -> T:
+    """The result of ``task``; a caller cancelled meanwhile still waits for its end before it is let go."""
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            # A second cancellation changes nothing: the first is raised below.
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+        _tell_of_failure(task)
+        raise
+
+
+def _tell_of_failure(task: asyncio.Task[Any]) -> None:
+    """Nobody else can: the caller was cancelled and raises that."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        told = error if isinstance(error, AmbientError) else type(error).__name__
+        log.error("a database operation failed after its caller had been cancelled: %s", told)
+
+
+@asynccontextmanager
+async def open_database(path: Path, *, migrations: Path = MIGRATIONS) -> AsyncIterator[Database]:
+    """Open the file, checked and migrated, for as long as the block lasts; made if it is not there.
+
+    A damaged file is set aside under another name and a fresh one takes its place.
+
+    Raises:
+        StoreUnavailable: the file cannot be made, trusted, migrated or had alone.
+    """
+    with ExitStack() as stack:
+        path = await settled(asyncio.create_task(asyncio.to_thread(_prepare, path, migrations, stack)))
+        database = Database(
+            path,
+            _engine(path, pragmas.WRITER, "BEGIN IMMEDIATE", connections=1),
+            _engine(path, pragmas.READER, "BEGIN", connections=READERS),
+        )
+        try:
+            # At once, so that a promise the disk cannot keep is known now and not at the first line.
+            await database.writable(within=QUEUE_SECONDS)
+            yield database
+        finally:
+            await settled(asyncio.create_task(database.close()))
+
+
+def _prepare(path: Path, migrations: Path, stack: ExitStack) -> Path:
+    """All that may take seconds and happens once; runs in a thread.  Returns the path made absolute."""
+    path = path.absolute()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stack.enter_context(_alone(path))
+        _make_private(path)
+        if path.stat().st_size and (found := damage(path)):
+            set_aside(path, found)
+            _make_private(path)
+    except OSError as error:
+        raise unavailable("open", path, error) from error
+    migrate(path, migrations)
+    return path
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold ``NAME.lock``: a second daemon would take the first one's open sessions for crashed ones.
+
+    A file beside it, since closing any descriptor of the database itself would drop SQLite's own locks
+    (https://sqlite.org/howtocorrupt.html section 2.2).
+    """
+    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreUnavailable(
+                f"open {path}: another ambientd is using it.",
+                hint="Stop that one first (systemctl stop ambientd), or name another file in the settings.",
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_private(path: Path) -> None:
+    """Make the file if need be, and keep it to its owner; SQLite gives its companions the same mode."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    for suffix in ("", *SIDECARS):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).chmod(0o600)
+
+
+def _engine(path: Path, promises: pragmas.Promises, begin: str, *, connections: int) -> AsyncEngine:
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=QUEUE_SECONDS,
+        # An error message must not quote the words it failed to store.
+        hide_parameters=True,
+        # The driver begins nothing by itself: every transaction begins with our statement below.
+        connect_args={"isolation_level": None},
+    )
+
+    def promise(connection: DBAPIConnection, _record: Any) -> None:
+        pragmas.keep(connection, promises, path)
+
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine.sync_engine, "connect", promise)
+    event.listen(engine.sync_engine, "begin", begin_transaction)
+    return engine

@@ -1,0 +1,132 @@
+"""The lines and gaps of sessions: each stored, and on the disk, before anybody is shown it."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ambientd.core.metrics import SessionMetrics
+from ambientd.core.record import SessionState
+from ambientd.core.transcript import Gap, Line
+from ambientd.store import tables
+from ambientd.store.database import Database
+from ambientd.store.refusals import LineOutOfOrder, SessionNotOpen
+from ambientd.store.rows import gap_of, gap_row, line_of, line_row, metrics_row
+
+
+class Lines:
+    """What was said in each session."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def append_line(self, session_id: str, line: Line, metrics: SessionMetrics) -> None:
+        """Store the next line and the figures that go with it; returns when both are on the disk.
+
+        metrics: the session's figures with this line counted in.
+
+        Raises:
+            SessionNotOpen: the session has ended or never began.
+            LineOutOfOrder: ``line.index`` is not the number of lines stored so far.
+            StoreUnavailable: nothing was stored.
+        """
+
+        async def append(connection: AsyncConnection) -> None:
+            await _advance(connection, session_id, line)
+            await connection.execute(insert(tables.chunks).values(line_row(session_id, line)))
+            await write_metrics(connection, session_id, metrics)
+
+        await self._database.transact(append)
+
+    async def append_gap(self, session_id: str, gap: Gap, metrics: SessionMetrics) -> None:
+        """Store a gap and the figures that go with it; returns when both are on the disk.
+
+        metrics: the session's figures with this gap counted in.
+
+        Raises:
+            SessionNotOpen: the session has ended or never began.
+            StoreUnavailable: nothing was stored.
+        """
+
+        async def append(connection: AsyncConnection) -> None:
+            if await _lines_if_open(connection, session_id) is None:
+                raise SessionNotOpen(session_id)
+            await connection.execute(insert(tables.gaps).values(gap_row(session_id, gap)))
+            await write_metrics(connection, session_id, metrics)
+
+        await self._database.transact(append)
+
+    async def lines(self, session_id: str) -> list[Line]:
+        """The lines of a session in order, probabilities to four places; none if there is no such session.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+        return await self._database.query(lambda connection: read_lines(connection, session_id))
+
+    async def gaps(self, session_id: str) -> list[Gap]:
+        """The gaps of a session by their start; none if there is no such session.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+        return await self._database.query(lambda connection: read_gaps(connection, session_id))
+
+
+async def read_lines(connection: AsyncConnection, session_id: str) -> list[Line]:
+    """The lines of a session in order, within a transaction."""
+    found = await connection.execute(
+        select(tables.chunks)
+        .where(tables.chunks.c.session_id == session_id)
+        .order_by(tables.chunks.c.chunk_index)
+    )
+    return [line_of(row) for row in found.mappings()]
+
+
+async def read_gaps(connection: AsyncConnection, session_id: str) -> list[Gap]:
+    """The gaps of a session by their start, within a transaction."""
+    found = await connection.execute(
+        select(tables.gaps)
+        .where(tables.gaps.c.session_id == session_id)
+        .order_by(tables.gaps.c.start_sample, tables.gaps.c.gap_id)
+    )
+    return [gap_of(row) for row in found.mappings()]
+
+
+async def write_metrics(connection: AsyncConnection, session_id: str, metrics: SessionMetrics) -> None:
+    """Replace the figures of a session, within a transaction."""
+    await connection.execute(
+        update(tables.metrics).where(tables.metrics.c.session_id == session_id).values(metrics_row(metrics))
+    )
+
+
+async def _advance(connection: AsyncConnection, session_id: str, line: Line) -> None:
+    """Count the line in; one statement that matches only an open session whose next line this is."""
+    length = len(line.text) + (1 if line.index else 0)  # the space before it in the full text
+    counted = await connection.execute(
+        update(tables.sessions)
+        .where(
+            tables.sessions.c.session_id == session_id,
+            tables.sessions.c.state == SessionState.OPEN,
+            tables.sessions.c.total_chunks == line.index,
+        )
+        .values(
+            total_chunks=tables.sessions.c.total_chunks + 1,
+            transcript_length=tables.sessions.c.transcript_length + length,
+        )
+    )
+    if counted.rowcount != 1:
+        expected = await _lines_if_open(connection, session_id)
+        if expected is None:
+            raise SessionNotOpen(session_id)
+        raise LineOutOfOrder(session_id, line.index, expected)
+
+
+async def _lines_if_open(connection: AsyncConnection, session_id: str) -> int | None:
+    """How many lines an open session has; ``None`` when it is not open."""
+    count: int | None = await connection.scalar(
+        select(tables.sessions.c.total_chunks).where(
+            tables.sessions.c.session_id == session_id, tables.sessions.c.state == SessionState.OPEN
+        )
+    )
+    return count

@@ -1,0 +1,40 @@
+"""What the store refuses although the file is well."""
+
+from __future__ import annotations
+
+from ambientd.errors import AmbientError, ClientError
+
+
+class SessionExists(ClientError):
+    """A client asked for a session id that was used before, by whomever."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            "session_exists",
+            f"The session id {session_id} was used before.",
+            hint="Choose another, or connect without one to be given one.",
+            close_code=1008,
+        )
+
+
+class BadCursor(ClientError):
+    """A client asked for the sessions beside one it did not get from here."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "bad_cursor", "The cursor is not one this service gave.", hint="Begin the list without a cursor."
+        )
+
+
+class SessionNotOpen(AmbientError):
+    """A line, a gap or an end for a session that has ended already or never began."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"The session {session_id} is not open.")
+
+
+class LineOutOfOrder(AmbientError):
+    """A line whose index is not the next one: it is there already, or one before it is missing."""
+
+    def __init__(self, session_id: str, index: int, expected: int) -> None:
+        super().__init__(f"Line {index} of session {session_id} came where {expected} was due.")

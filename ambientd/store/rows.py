@@ -1,0 +1,125 @@
+"""Rows to records and back.
+
+Invariant: every column that holds words (``text``, ``segments``, ``full_text``) is written and read in this
+module and in no other, so that whatever guards them at rest has one door to guard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from ambientd.core.metrics import SessionMetrics
+from ambientd.core.record import EndReason, SessionRecord, SessionState, full_text
+from ambientd.core.transcript import Gap, Line
+from ambientd.store import tables
+from ambientd.store.packing import pack, unpack
+
+METRICS = tuple(column for column in tables.metrics.c if column.name != "session_id")
+SESSION = (
+    *(column for column in tables.sessions.c if column.name not in {"full_text", "total_chunks"}),
+    *METRICS,
+)
+"""All there is to know of a session but its words: a list of sessions reads none."""
+
+
+def moment_text(moment: datetime) -> str:
+    """An aware time of day as fixed-width UTC text."""
+    if moment.tzinfo is None:
+        raise ValueError("a time of day without a time zone cannot be put in order")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def moment(text: str) -> datetime:
+    """The aware time of day that ``moment_text`` wrote."""
+    return datetime.fromisoformat(text)
+
+
+def metrics_row(metrics: SessionMetrics) -> dict[str, Any]:
+    """Columns of ``realtime_session_metrics``, without the session's id."""
+    return asdict(metrics)
+
+
+def metrics_of(row: RowMapping) -> SessionMetrics:
+    """The figures in a row that holds the columns ``METRICS``."""
+    return SessionMetrics(**{column.name: row[column] for column in METRICS})
+
+
+def session_of(row: RowMapping) -> SessionRecord:
+    """The session in a row that holds the columns ``SESSION``."""
+    ended_at, reason = row[tables.sessions.c.ended_at], row[tables.sessions.c.end_reason]
+    return SessionRecord(
+        session_id=row[tables.sessions.c.session_id],
+        state=SessionState(row[tables.sessions.c.state]),
+        connected_at=moment(row[tables.sessions.c.connected_at]),
+        ended_at=None if ended_at is None else moment(ended_at),
+        reason=None if reason is None else EndReason(reason),
+        client=row[tables.sessions.c.client],
+        language=row[tables.sessions.c.language],
+        model=row[tables.sessions.c.model],
+        sample_rate=row[tables.sessions.c.sample_rate],
+        boot_id=row[tables.sessions.c.boot_id],
+        monotonic_start=row[tables.sessions.c.monotonic_start],
+        transcript_length=row[tables.sessions.c.transcript_length],
+        metrics=metrics_of(row),
+    )
+
+
+def line_row(session_id: str, line: Line) -> dict[str, Any]:
+    """Columns of ``realtime_transcript_chunks``."""
+    return {
+        "session_id": session_id,
+        "chunk_index": line.index,
+        "start_sample": line.start,
+        "end_sample": line.end,
+        "confidence": line.confidence,
+        "language": line.language,
+        "model": line.model,
+        "processing_ms": line.processing_ms,
+        "text": line.text,
+        "segments": pack(line),
+    }
+
+
+def line_of(row: RowMapping) -> Line:
+    """The line in a row of ``realtime_transcript_chunks``."""
+    return Line(
+        index=row["chunk_index"],
+        text=row["text"],
+        start=row["start_sample"],
+        end=row["end_sample"],
+        segments=unpack(row["segments"], row["text"], row["start_sample"]),
+        confidence=row["confidence"],
+        language=row["language"],
+        model=row["model"],
+        processing_ms=row["processing_ms"],
+    )
+
+
+def gap_row(session_id: str, gap: Gap) -> dict[str, Any]:
+    """Columns of ``realtime_gaps``."""
+    return {
+        "session_id": session_id,
+        "start_sample": gap.start,
+        "end_sample": gap.end,
+        "reason": gap.reason,
+    }
+
+
+def gap_of(row: RowMapping) -> Gap:
+    """The gap in a row of ``realtime_gaps``."""
+    return Gap(row["start_sample"], row["end_sample"], row["reason"])
+
+
+def full_text_row(lines: list[Line]) -> dict[str, Any]:
+    """The column ``full_text`` of ``realtime_sessions``."""
+    return {"full_text": full_text(line.text for line in lines)}
+
+
+def full_text_of(row: RowMapping) -> str | None:
+    """The whole text in a row of ``realtime_sessions``; ``None`` while the session is open."""
+    text: str | None = row["full_text"]
+    return text

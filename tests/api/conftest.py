@@ -1,0 +1,99 @@
+"""The real application on a real store and a real socket, over a scripted engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from scripted import RULES, Engine, detect
+
+from ambientd.api import metrics
+from ambientd.api.app import application
+from ambientd.api.services import Services
+from ambientd.session.ledger import StoredLedger
+from ambientd.session.registry import Registry, open_registry
+from ambientd.session.session import Terms
+from ambientd.store.database import Database, open_database
+from ambientd.store.lines import Lines
+from ambientd.store.sessions import Sessions
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass
+class Box:
+    """A running service and a client's session with it."""
+
+    url: str
+    http: aiohttp.ClientSession
+    registry: Registry
+    database: Database
+    engine: Engine
+
+    async def connect(self, path: str = "/ws/transcribe", **options: Any) -> aiohttp.ClientWebSocketResponse:
+        return await self.http.ws_connect(self.url + path, **options)
+
+
+Open = Callable[..., Awaitable[Box]]
+
+
+@pytest.fixture
+async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
+    """Opens a box: ``await open_box(most=2, engine=..., idle=...)``."""
+    async with AsyncExitStack() as stack:
+
+        async def open_one(
+            *, most: int = 100, engine: Engine | None = None, heartbeat: float = 30, **terms: Any
+        ) -> Box:
+            engine = engine or Engine()
+            database = await stack.enter_async_context(open_database(tmp_path / "test.db"))
+            sessions, lines = Sessions(database), Lines(database)
+            registry = await stack.enter_async_context(
+                open_registry(
+                    most=most,
+                    model="scripted",
+                    ear=lambda: detect,
+                    decoder=engine,
+                    ledger=StoredLedger(sessions, lines),
+                    patience=5,
+                )
+            )
+            collectors, _ = metrics.collect(registry, engine)
+            app = application(
+                Services(
+                    registry=registry,
+                    sessions=sessions,
+                    lines=lines,
+                    database=database,
+                    engine=engine,
+                    metrics=collectors,
+                    terms=lambda: Terms(rules=RULES, **{"language": "en", **terms}),
+                    model="scripted",
+                    chunk_duration=1.0,
+                    audio_buffer_size=8192,
+                    max_frame_bytes=262_144,
+                    heartbeat=heartbeat,
+                    web=ROOT / "web",
+                )
+            )
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            http = await stack.enter_async_context(aiohttp.ClientSession())
+            return Box(url, http, registry, database, engine)
+
+        yield open_one
+
+
+@pytest.fixture
+async def box(open_box: Open) -> Box:
+    """A box as it comes."""
+    return await open_box()

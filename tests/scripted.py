@@ -1,0 +1,64 @@
+"""An engine and a voice detector that do as they are told, for tests of what lies above them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ambientd.core.audio import RATE, Samples
+from ambientd.core.decoding import Heard, Load, Request
+from ambientd.core.segmenter import FRAME, Rules
+from ambientd.core.transcript import Segment, Word
+
+RULES = Rules(
+    pre_roll=4 * FRAME,
+    post_roll=2 * FRAME,
+    pause=6 * FRAME,
+    least=RATE,
+    most=4 * RATE,
+    patience=RATE // 2,
+    search=RATE,
+    min_speech=3 * FRAME,
+)
+
+
+def detect(frame: Samples) -> float:
+    return 0.9 if abs(frame).max() > 0.1 else 0.0
+
+
+def speech(seconds: float) -> Samples:
+    return np.full(round(seconds * RATE), 0.5, np.float32)
+
+
+def silence(seconds: float) -> Samples:
+    return np.zeros(round(seconds * RATE), np.float32)
+
+
+def heard(request: Request, text: str = "It hurts here.", language: str = "en") -> Heard:
+    words = tuple(
+        Word(word, request.start + 1600 * i, request.start + 1600 * (i + 1), 0.9)
+        for i, word in enumerate(text.split())
+    )
+    segments = (Segment(text, request.start, request.end, words),) if words else ()
+    return Heard(segments, language, 0.01, "scripted")
+
+
+@dataclass
+class Engine:
+    """Answers each request from a script; without one, always the same words."""
+
+    script: Callable[[Request], Heard] = heard
+    requests: list[Request] = field(default_factory=list)
+    delay: float = 0.0
+    waiting: int = 0
+    busy: int = 0
+    count: int = 1
+    load: Load = field(default_factory=Load)
+
+    async def decode(self, request: Request) -> Heard:
+        self.requests.append(request)
+        await asyncio.sleep(self.delay)
+        return self.script(request)

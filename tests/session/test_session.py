@@ -1,0 +1,360 @@
+"""One conversation, with a scripted engine and a ledger that remembers the order of things."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from scripted import RULES, Engine, detect, heard, silence, speech
+
+from ambientd.core.audio import RATE, Samples, to_pcm16
+from ambientd.core.decoding import AUTO, Heard, Request
+from ambientd.core.metrics import SessionMetrics
+from ambientd.core.record import EndReason, SessionState
+from ambientd.core.transcript import Gap, Line
+from ambientd.errors import ClientError, DecodeFailed, StoreUnavailable
+from ambientd.session.hub import Listener
+from ambientd.session.session import Session, Terms
+
+CANARY = "xylophonequartz"
+
+
+@dataclass
+class Ledger:
+    """Remembers what was written, and what the listener had been shown at that moment."""
+
+    lines: list[Line] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    end: dict[str, Any] = field(default_factory=dict)
+    metrics: SessionMetrics = field(default_factory=SessionMetrics)
+    fails: bool = False
+    before_line: Callable[[], None] = lambda: None
+
+    async def create(self, *_: Any, **__: Any) -> None: ...
+
+    async def append_line(self, session_id: str, line: Line, metrics: SessionMetrics) -> None:
+        self.before_line()
+        await asyncio.sleep(0)
+        if self.fails:
+            raise StoreUnavailable("the disk is full", hint="Make room.")
+        self.lines.append(line)
+        self.metrics = metrics
+
+    async def append_gap(self, session_id: str, gap: Gap, metrics: SessionMetrics) -> None:
+        self.gaps.append(gap)
+        self.metrics = metrics
+
+    async def finalise(
+        self,
+        session_id: str,
+        *,
+        state: SessionState,
+        reason: EndReason,
+        ended_at: datetime,
+        metrics: SessionMetrics,
+    ) -> None:
+        self.end = {"state": state, "reason": reason}
+        self.metrics = metrics
+
+
+@dataclass
+class Running:
+    session: Session
+    listener: Listener
+    task: asyncio.Task[None]
+
+    async def rest(self) -> list[Any]:
+        """All messages until the session's end."""
+        messages = []
+        while (message := await asyncio.wait_for(self.listener.next(), 5)) is not None:
+            messages.append(message)
+        await self.task
+        return messages
+
+    async def say(self, *audio: Samples) -> None:
+        for part in audio:
+            await self.session.feed(to_pcm16(part))
+
+
+@asynccontextmanager
+async def running(
+    engine: Engine | None = None, ledger: Ledger | None = None, *, partials: bool = False, **terms: Any
+) -> AsyncIterator[Running]:
+    session = Session(
+        "visit-1",
+        Terms(rules=RULES, **{"language": "en", **terms}),
+        detect=detect,
+        decoder=engine or Engine(),
+        ledger=ledger or Ledger(),
+    )
+    listener = session.hub.subscribe(frozenset({"partial"}) if partials else frozenset())
+    task = asyncio.create_task(session.run())
+    yield Running(session, listener, task)
+    if not task.done():
+        session.end(EndReason.CLIENT)
+        await asyncio.wait_for(task, 5)
+
+
+def kinds(messages: list[Any]) -> list[str]:
+    return [message["type"] for message in messages]
+
+
+async def test_lines_come_in_order_and_then_the_end():
+    async with running() as box:
+        await box.say(silence(1), speech(1.5), silence(1), speech(1.5), silence(1))
+        box.session.end(EndReason.CLIENT)
+
+        messages = await box.rest()
+
+    assert kinds(messages) == ["transcript", "transcript", "session_ended"]
+    assert [m["chunk_index"] for m in messages[:2]] == [0, 1]
+    assert messages[0]["end_time"] <= messages[1]["start_time"]
+    assert messages[0]["segments"][0]["words"][0]["word"] == "It"
+
+
+async def test_a_line_is_stored_before_it_is_shown():
+    ledger = Ledger()
+    async with running(ledger=ledger) as box:
+        shown_early = []
+        ledger.before_line = lambda: shown_early.append(len(box.listener._waiting))
+        await box.say(speech(1.5), silence(1))
+        box.session.end(EndReason.CLIENT)
+
+        messages = await box.rest()
+
+    assert shown_early == [0]
+    assert [line.text for line in ledger.lines] == [messages[0]["text"]]
+
+
+async def test_what_is_being_said_at_the_end_is_still_decoded():
+    ledger = Ledger()
+    async with running(ledger=ledger) as box:
+        await box.say(silence(1), speech(0.7))
+        box.session.end(EndReason.DISCONNECT)
+        await box.rest()
+
+    assert len(ledger.lines) == 1
+    assert ledger.lines[0].end == round(1.7 * RATE)
+    assert ledger.end == {"state": SessionState.ENDED, "reason": EndReason.DISCONNECT}
+
+
+async def test_every_sample_is_counted_whatever_the_frames():
+    ledger = Ledger()
+    pcm = to_pcm16(np.concatenate((silence(0.3), speech(1.23), silence(1))))
+    async with running(ledger=ledger) as box:
+        for at in range(0, len(pcm), 777):  # odd, so that samples are cut in two
+            await box.session.feed(pcm[at : at + 777])
+        box.session.end(EndReason.CLIENT)
+        await box.rest()
+
+    assert ledger.metrics.received_samples == len(pcm) // 2
+
+
+async def test_a_failed_decode_is_a_gap_and_the_session_goes_on():
+    def script(request: Request) -> Heard:
+        if request.start < RATE:
+            raise DecodeFailed("a decode took longer than 10 s")
+        return heard(request)
+
+    ledger = Ledger()
+    async with running(Engine(script), ledger) as box:
+        await box.say(speech(1.5), silence(1), speech(1.5), silence(1))
+        box.session.end(EndReason.CLIENT)
+        messages = await box.rest()
+
+    assert kinds(messages) == ["gap", "transcript", "session_ended"]
+    assert [gap.reason for gap in ledger.gaps] == ["decode_failed"]
+    assert ledger.metrics.gap_samples == ledger.gaps[0].end - ledger.gaps[0].start
+    assert [line.index for line in ledger.lines] == [0]
+
+
+async def test_a_doubtful_decode_is_repeated_with_some_chance_and_without_the_prompt():
+    def script(request: Request) -> Heard:
+        return heard(request) if request.temperature else heard(request, "and so on and " * 9)
+
+    engine = Engine(script)
+    async with running(engine, prompt="A doctor talks.") as box:
+        await box.say(speech(1.5), silence(1))
+        box.session.end(EndReason.CLIENT)
+        messages = await box.rest()
+
+    assert messages[0]["text"] == "It hurts here."
+    assert [(r.temperature, r.prompt) for r in engine.requests] == [(0.0, "A doctor talks."), (0.4, "")]
+
+
+async def test_what_still_loops_is_cut_off_and_marked():
+    ledger = Ledger()
+    async with running(Engine(lambda r: heard(r, "it hurts " + "when I walk up " * 9)), ledger) as box:
+        await box.say(speech(3.5), silence(1))
+        box.session.end(EndReason.CLIENT)
+        messages = await box.rest()
+
+    assert kinds(messages) == ["transcript", "gap", "session_ended"]
+    assert messages[0]["text"] == "it hurts when I walk up"
+    assert messages[1]["reason"] == "loop"
+
+
+async def test_silence_and_noise_markers_are_no_line():
+    async with running(Engine(lambda r: heard(r, "[BLANK_AUDIO]"))) as box:
+        await box.say(speech(1.5), silence(1))
+        box.session.end(EndReason.CLIENT)
+
+        assert kinds(await box.rest()) == ["session_ended"]
+
+
+async def test_a_detected_language_is_kept_for_the_session():
+    engine = Engine(lambda r: heard(r, language="es"))
+    async with running(engine, language=AUTO) as box:
+        await box.say(speech(1.2), silence(1), speech(3.5), silence(1), speech(1.2), silence(1))
+        box.session.end(EndReason.CLIENT)
+        messages = await box.rest()
+
+    # The first piece is too short to be sure of.
+    assert [request.language for request in engine.requests] == [AUTO, AUTO, "es"]
+    assert messages[0]["language"] == "es"
+
+
+async def test_an_idle_session_ends_and_says_why():
+    async with running(idle=0.05) as box:
+        messages = await box.rest()
+
+    assert kinds(messages) == ["error", "session_ended"]
+    assert messages[0]["code"] == "idle"
+    assert messages[1]["reason"] == "idle"
+
+
+async def test_a_sign_of_life_keeps_an_idle_session():
+    async with running(idle=0.15) as box:
+        for _ in range(6):
+            await asyncio.sleep(0.05)
+            box.session.touch()
+        assert not box.session.ending
+
+
+async def test_a_session_ends_after_its_longest_time_however_busy():
+    async with running(longest=0.2) as box:
+        while not box.session.ending:
+            await box.say(silence(0.1))
+            await asyncio.sleep(0.01)
+        messages = await box.rest()
+
+    assert messages[-1]["reason"] == "max_duration"
+
+
+async def test_audio_after_the_end_is_refused():
+    async with running() as box:
+        box.session.end(EndReason.CLIENT)
+
+        with pytest.raises(ClientError, match="ending"):
+            await box.say(speech(1))
+
+
+async def test_a_full_inbox_makes_the_sender_wait_and_loses_nothing():
+    ledger, engine = Ledger(), Engine(delay=0.05)
+    async with running(engine, ledger, inbox=RATE) as box:
+        sender = asyncio.create_task(box.say(*[speech(0.5)] * 20, silence(1)))
+        most = 0.0
+        while not sender.done():
+            most = max(most, box.session.lag)
+            await asyncio.sleep(0.001)
+        box.session.end(EndReason.CLIENT)
+        await box.rest()
+
+    assert most <= 1.5
+    assert ledger.metrics.received_samples == 11 * RATE
+    assert sum(line.end - line.start for line in ledger.lines) >= 10 * RATE
+
+
+async def test_a_store_that_fails_ends_the_session_and_the_line_is_not_shown():
+    ledger = Ledger(fails=True)
+    async with running(ledger=ledger) as box:
+        await box.say(speech(1.5), silence(1))
+        messages = await box.rest()
+
+    assert kinds(messages) == ["error", "session_ended"]
+    assert "disk is full" in messages[0]["message"]
+    assert ledger.end["state"] is SessionState.INTERRUPTED
+
+
+async def test_a_defect_ends_one_session_cleanly_and_tells_nothing_of_its_insides(
+    caplog: pytest.LogCaptureFixture,
+):
+    def script(request: Request) -> Heard:
+        raise KeyError(CANARY)
+
+    ledger = Ledger()
+    with caplog.at_level(logging.DEBUG):
+        async with running(Engine(script), ledger) as box:
+            await box.say(speech(1.5), silence(1))
+            messages = await box.rest()
+
+    assert kinds(messages) == ["error", "session_ended"]
+    assert CANARY not in str(messages)
+    assert ledger.end["reason"] is EndReason.ERROR
+
+
+async def test_an_abandoned_session_marks_what_it_could_not_decode():
+    ledger = Ledger()
+    async with running(Engine(delay=60), ledger) as box:
+        await box.say(speech(1.5), silence(1), speech(1.5), silence(1))
+        box.session.end(EndReason.SHUTDOWN)
+        await asyncio.sleep(0.05)
+        box.session.abandon()
+        messages = await box.rest()
+
+    assert kinds(messages) == ["gap", "gap", "session_ended"]
+    assert {gap.reason for gap in ledger.gaps} == {"shutdown"}
+
+
+class TestPartials:
+    async def test_the_open_utterance_is_shown_to_those_who_asked(self):
+        async with running(partials=True) as box:
+            for _ in range(8):
+                await box.say(speech(0.4))
+                await asyncio.sleep(0.01)
+            await box.say(silence(1))
+            box.session.end(EndReason.CLIENT)
+            messages = await box.rest()
+
+        assert kinds(messages)[0] == "partial"
+        assert kinds(messages)[-2:] == ["transcript", "session_ended"]
+
+    async def test_nobody_asking_costs_no_decode(self):
+        engine = Engine()
+        async with running(engine) as box:
+            for _ in range(8):
+                await box.say(speech(0.4))
+                await asyncio.sleep(0.01)
+            await box.say(silence(1))
+            box.session.end(EndReason.CLIENT)
+            await box.rest()
+
+        assert [request.final for request in engine.requests] == [True]
+
+    async def test_what_two_passes_agree_on_is_stable(self):
+        texts = iter(["I have a pane", "I have a pain in", "I have a pain in my chest."])
+        last = "I have a pain in my chest."
+        async with running(Engine(lambda r: heard(r, next(texts, last))), partials=True) as box:
+            stable = []
+            for _ in range(3):
+                await box.say(speech(1))
+                message = await asyncio.wait_for(box.listener.next(), 2)
+                stable.append(message["stable_text"])
+
+        assert stable == ["", "I have a", "I have a pain in"]
+
+
+async def test_no_word_reaches_the_log(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.DEBUG):
+        async with running(Engine(lambda r: heard(r, f"{CANARY} hurts"))) as box:
+            await box.say(speech(1.5), silence(1))
+            box.session.end(EndReason.CLIENT)
+            messages = await box.rest()
+
+    assert CANARY in messages[0]["text"]
+    assert CANARY not in "\n".join(f"{r.getMessage()} {vars(r)}" for r in caplog.records)
