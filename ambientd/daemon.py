@@ -144,10 +144,10 @@ def terms(settings: Settings) -> Terms:
             least=samples(cut.chunk_duration),
             most=most,
             patience=max(pause, samples(cut.patience)),
-            search=min(usual.search, most // 4),
+            search=min(usual.search, most // 3),
         ),
         language=settings.engine.language,
-        prompt=settings.engine.prompt,
+        prompt=None if settings.engine.prompt == "default" else settings.engine.prompt,
         sample_rate=settings.audio.sample_rate,
         channels=settings.audio.channels,
         inbox=round(settings.audio.inbox_seconds * RATE),
@@ -168,7 +168,7 @@ async def _open_door(stack: AsyncExitStack, app: web.Application, settings: Sett
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         raise OperatorError(
-            f"cannot listen on {host} port {port}: {error.strerror}",
+            f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}",
             hint="Stop what uses the port, or set server.port.",
         ) from error
     return Door(host, runner.addresses[0][1])

@@ -136,15 +136,15 @@ class Audio(Table):
 class Segmentation(Table):
     """Where the conversation is cut into pieces for the engine."""
 
-    chunk_duration: Seconds = Field(default=8.0, ge=0.2, le=28)
+    chunk_duration: Seconds = Field(default=6.0, ge=0.2, le=24)
     """Least audio committed at once when a pause comes: shorter shows text earlier, longer hears better."""
-    max_duration: Seconds = Field(default=20.0, ge=4, le=28)
+    max_duration: Seconds = Field(default=14.0, ge=4, le=28)
     """Longest piece; speech without a pause is cut there at its quietest point."""
     overlap_duration: Seconds = Field(default=0.5, ge=0, le=2)
     """Audio kept from before the detected start of speech, so that no first syllable is cut off."""
     pause: Seconds = Field(default=0.5, ge=0.3, le=5)
     """Silence that ends a piece which has reached chunk_duration."""
-    patience: Seconds = Field(default=2.0, ge=0.3, le=30)
+    patience: Seconds = Field(default=5.0, ge=0.3, le=30)
     """Silence that ends any piece, however short: a reader does not wait for words that may never come."""
     speech_threshold: Annotated[float, Unit("probability")] = Field(default=0.5, ge=0.2, le=0.95)
     """Certainty from which the voice detector's judgement counts as speech; higher hears fewer noises."""
@@ -166,7 +166,7 @@ class Engine(Table):
     """Language spoken, as Whisper's code ("en", "de", "haw"), or "auto" to detect it."""
     chunk_timeout: Seconds = Field(default=10.0, ge=0.1, le=600)
     """Longest time one decode may take; its audio is then marked as a gap."""
-    prompt: Annotated[str, AfterValidator(_prompt)] = Field(default="", max_length=800)
+    prompt: Annotated[str, AfterValidator(_prompt)] = Field(default="default", max_length=800)
     """A sentence in the style of the talk with the clinic's own terms in it; the engine takes it as said."""
     vad_model: Name = "silero-vad"
     """Voice detector by its name in the model directory."""

@@ -23,6 +23,8 @@ class Request:
     audio: Samples
     start: int
     """Samples since the session started: where ``audio`` begins."""
+    speech: int
+    """Samples of ``audio`` that hold speech: what bounds how much can have been said."""
     language: str
     """ISO 639-1 code, or :data:`AUTO`."""
     prompt: str = ""
@@ -50,6 +52,10 @@ class Heard:
     """Wall seconds the engine worked, waiting for a lane not included."""
     model: str
     """Name of the model that heard it."""
+    tokens: int = 0
+    """Tokens of text it took."""
+    log_probability: float = 0.0
+    """Mean over these tokens, natural logarithm; 0 is certain."""
 
     @property
     def words(self) -> tuple[Word, ...]:

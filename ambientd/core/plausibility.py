@@ -16,11 +16,20 @@ from ambientd.core.audio import seconds
 from ambientd.core.decoding import Heard
 from ambientd.core.transcript import Segment, Word
 
-MOST_WORDS_PER_SECOND: Final = 7.0
-"""Faster than anyone talks: an auctioneer reaches about 5, hurried conversation bursts of 6."""
+TOKENS_PER_SECOND: Final = 8
+"""More than hurried speech takes."""
+SPARE_TOKENS: Final = 12
+"""Allowed on top: a single word in half a second of speech may take as many."""
+LEAST_LIMIT: Final = 40
+"""whisper.cpp judges the entropy of 32 tokens: with fewer allowed it would never see a loop."""
+MOST_TOKENS: Final = 220
+"""Half of Whisper's text window, less its own marks.  Source: whisper.cpp, ``n_text_ctx / 2 - 4``."""
+
+LEAST_LOG_PROBABILITY: Final = -1.5
+"""Mean log probability of the tokens below which a text is a guess.  Source: measured on noise, docs/benchmarks.md."""
 
 REPEATS: Final = {1: 8, 2: 5, 3: 4, 4: 4, 5: 3, 6: 3, 7: 3, 8: 3}
-"""How often a phrase of so many words must stand in a row to be a loop.  People do say "no, no, no, no"."""
+"""How often a phrase of so many words must stand in a row for the text to be cut off there."""
 
 MOST_COMPRESSION: Final = 2.4
 """Length over zlib-compressed length above which a text repeats itself.  Source: OpenAI Whisper, transcribe.py."""
@@ -61,19 +70,47 @@ def cleaned(heard: Heard) -> Heard:
     return replace(heard, segments=segments)
 
 
+def most_tokens(speech: int) -> int:
+    """Tokens to allow for so many samples of speech: what bounds the cost of a loop."""
+    return min(MOST_TOKENS, max(LEAST_LIMIT, 2 * SPARE_TOKENS + round(TOKENS_PER_SECOND * seconds(speech))))
+
+
 def doubt(heard: Heard, *, speech: int) -> str | None:
     """Why the text cannot be what was said, as one word; ``None`` where nothing speaks against it.
 
     ``speech``: samples of the request's audio that the voice detector called speech.
     """
-    words = [_plain(word.text) for word in heard.words]
-    if _repeats(words):
+    if is_looped([_plain(word.text) for word in heard.words]):
         return "loop"
     if len(heard.text) >= LEAST_TO_COMPRESS and compression(heard.text) > MOST_COMPRESSION:
         return "loop"
-    if len(words) > 4 + MOST_WORDS_PER_SECOND * seconds(speech):
+    if heard.tokens >= SPARE_TOKENS + TOKENS_PER_SECOND * seconds(speech):
         return "babble"
     return None
+
+
+def is_guess(heard: Heard) -> bool:
+    """Whether the model itself hardly believes its text; such text is noise that sounded like words."""
+    return heard.tokens > 0 and heard.log_probability < LEAST_LOG_PROBABILITY
+
+
+def is_looped(words: Sequence[str]) -> bool:
+    """Whether a word stands 7 times in a row, 2 to 7 words 3 times (and at least 6 more), or 8 and more words twice.
+
+    Stricter than people are: they do say "no, no, no, no".  What looks like a loop costs a second decode, no more.
+    """
+    for length in range(1, min(24, len(words) // 2) + 1):
+        enough = length if length >= _LONG_PHRASE else max(2 * length, 6)
+        run = 0
+        for before, word in zip(words, words[length:], strict=False):
+            run = run + 1 if word == before else 0
+            if run >= enough:
+                return True
+    return False
+
+
+_LONG_PHRASE: Final = 8
+"""Words that nobody says twice in a row by chance."""
 
 
 def is_subtitle(heard: Heard, *, speech: int) -> bool:
@@ -115,10 +152,6 @@ def unlooped(heard: Heard) -> Heard:
 
 def _plain(word: str) -> str:
     return re.sub(r"\W+", "", word).lower()
-
-
-def _repeats(words: list[str]) -> bool:
-    return _loop_start(words) is not None
 
 
 def _loop_start(words: list[str]) -> int | None:

@@ -135,7 +135,8 @@ def parse_wishes(fields: Message) -> Wishes:
             hint=f"Known fields: {', '.join(Wishes.__dataclass_fields__)}.",
         )
     language, prompt = fields.get("language"), fields.get("prompt")
-    if language is not None and language != AUTO and language not in LANGUAGES:
+    known = isinstance(language, str) and (language == AUTO or language in LANGUAGES)
+    if language is not None and not known:
         raise ClientError("bad_language", "no such language", hint='Use a code such as "en", or "auto".')
     if prompt is not None and (not isinstance(prompt, str) or len(prompt) > LONGEST_PROMPT or "\0" in prompt):
         raise ClientError("bad_prompt", f"a prompt is text of at most {LONGEST_PROMPT} characters")

@@ -8,11 +8,13 @@ The rules, in the order in which they apply to each frame of 32 ms:
     Rule 1  Speech opens a piece.  It begins ``pre_roll`` before the first speech frame, but never before the
             end of the piece before it: no sample is in two pieces.
     Rule 2  A piece that holds at least ``least`` ends at the next ``pause``.
-    Rule 3  A shorter piece ends after ``patience`` of silence: nobody waits for words that may never come.
-    Rule 4  A piece that reaches ``most`` is cut at its quietest point within the last ``search``, and what
+    Rule 3  A shorter piece ends after ``patience`` of silence.  That is long: short pieces are the worst heard of all,
+            and a question and its short answer belong together.
+    Rule 4  A piece that reaches ``most`` is cut where speech is least likely within the last ``search``, and what
             follows the cut opens the next piece: no sample of speech falls between two pieces.
-    Rule 5  A piece with less than ``min_speech`` of speech is noise and is dropped, unless it continues a piece
-            cut by rule 4: then it may be the end of a word.
+    Rule 5  A piece with less than ``min_speech`` of clear speech, or without a frame that is speech beyond doubt
+            (``min_peak``), is noise and is dropped, unless it continues a piece cut by rule 4: then it may be the end
+            of a word.
 
 Why not simply cut every two seconds with an overlap?  Measured on consultations that costs five times the word
 errors: words are cut in two and said twice.  The figures are in docs/benchmarks.md.
@@ -22,15 +24,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ambientd.core.audio import RATE, Samples
 
 FRAME: Final = 512
 """Samples the voice detector judges at once (32 ms).  Source: Silero VAD v5 and later take exactly this."""
+
+SMOOTHING: Final = 9
+"""Frames over which the probability is averaged to find a place to cut."""
 
 Detect = Callable[[Samples], float]
 """The probability that one frame (float32[512]) holds speech.  Called for every frame, in order, once."""
@@ -46,14 +52,17 @@ class Rules:
     """Probability below which a frame counts as silence once a piece is open.  Source: Silero's own default,
     threshold - 0.15: a voice that trails off is still speech."""
     pre_roll: int = RATE // 2
-    post_roll: int = RATE * 3 // 10
+    post_roll: int = RATE // 2
     """Kept after the last speech: soft word endings fall below the threshold."""
     pause: int = RATE // 2
-    least: int = 8 * RATE
-    most: int = 20 * RATE
-    patience: int = 2 * RATE
+    least: int = 6 * RATE
+    most: int = 14 * RATE
+    patience: int = 5 * RATE
     search: int = 5 * RATE
-    min_speech: int = RATE // 5
+    min_speech: int = RATE // 4
+    min_peak: float = 0.75
+    """Probability that one frame at least must reach.  Source: measured, docs/benchmarks.md: dishes and room noise
+    give blips of 0.16 s that stay below 0.65."""
 
     def __post_init__(self) -> None:
         if not 0 < self.release <= self.threshold < 1:
@@ -71,8 +80,10 @@ class Piece:
     start: int
     """Samples since the session started."""
     audio: Samples
-    speech: int
-    """Samples in it that the detector called speech."""
+    voiced: npt.NDArray[np.bool_]
+    """bool[m]: whether the detector called each frame of ``FRAME`` samples speech; the last frame may be shorter."""
+    peak: float
+    """The detector's highest probability in it."""
     ended_by: Literal["pause", "silence", "length", "end", "open"]
     """``open``: not ended yet; more audio will follow."""
 
@@ -81,13 +92,42 @@ class Piece:
         """Samples since the session started, exclusive."""
         return self.start + len(self.audio)
 
+    @property
+    def speech(self) -> int:
+        """Samples in it that the detector called speech."""
+        return int(np.count_nonzero(self.voiced)) * FRAME
+
+    def after(self, moment: int) -> Piece:
+        """What lies behind ``moment`` (samples since the session started), from the frame that holds it."""
+        first = max(0, moment - self.start) // FRAME
+        return replace(
+            self,
+            start=self.start + first * FRAME,
+            audio=self.audio[first * FRAME :],
+            voiced=self.voiced[first:],
+        )
+
+    def before(self, later: Piece) -> Piece:
+        """This piece and a later one as one; between them lies silence."""
+        gap = later.start - self.end
+        # A piece that ended in the middle of a frame was the session's last: nothing can follow it.
+        quiet = np.zeros(gap, np.float32), np.zeros(gap // FRAME, np.bool_)
+        return Piece(
+            self.start,
+            np.concatenate((self.audio, quiet[0], later.audio)),
+            np.concatenate((self.voiced, quiet[1], later.voiced)),
+            max(self.peak, later.peak),
+            later.ended_by,
+        )
+
 
 @dataclass(slots=True)
 class _Frame:
     audio: Samples
-    is_speech: bool
-    level: float
-    """Loudness of the frame, only ever compared: the cut of rule 4 falls where it is least."""
+    probability: float
+    """Of speech."""
+    spoken: bool
+    """Whether it belongs to speech, with hysteresis: a voice that trails off is still speech."""
 
 
 class Segmenter:
@@ -109,6 +149,8 @@ class Segmenter:
         self._open = False
         self._silence = 0
         """Samples since the last speech frame of the open piece."""
+        self._spoken = False
+        """Whether the frame judged last belongs to speech."""
         self._continues = False
         """Whether the open piece begins at a cut of rule 4."""
 
@@ -140,7 +182,7 @@ class Segmenter:
             return []
         if len(self._rest):
             # Too short to be judged, so it shares the fate of the piece it would have ended.
-            self._frames.append(_Frame(self._rest, is_speech=False, level=0.0))
+            self._frames.append(_Frame(self._rest, 0.0, spoken=False))
             self._judged += len(self._rest)
             self._rest = self._rest[:0]
         piece = self._piece(list(self._frames), "end")
@@ -155,12 +197,12 @@ class Segmenter:
     def _judge(self, audio: Samples) -> Piece | None:
         rules = self._rules
         probability = self._detect(audio)
-        is_speech = probability >= (rules.release if self._open else rules.threshold)
-        level = probability + float(np.sqrt(np.mean(np.square(audio))))
-        self._frames.append(_Frame(audio, is_speech, level))
+        spoken = probability >= (rules.release if self._spoken else rules.threshold)
+        self._spoken = spoken
+        self._frames.append(_Frame(audio, probability, spoken))
         self._judged += FRAME
         if not self._open:
-            if is_speech:  # rule 1
+            if spoken:  # rule 1
                 self._open = True
                 self._silence = 0
                 self._continues = False
@@ -168,7 +210,7 @@ class Segmenter:
                 while (len(self._frames) - 1) * FRAME >= rules.pre_roll:
                     self._frames.popleft()
             return None
-        self._silence = 0 if is_speech else self._silence + FRAME
+        self._silence = 0 if spoken else self._silence + FRAME
         length = self._length()
         if self._silence >= rules.pause and length - self._silence >= rules.least:
             return self._end_in_silence("pause")  # rule 2
@@ -193,17 +235,20 @@ class Segmenter:
         return piece if self._is_speech(piece) else None
 
     def _cut(self) -> Piece:
-        """Cuts the open piece at its quietest point; what follows stays open."""
+        """Cuts the open piece where speech is least likely; what follows stays open."""
         frames = list(self._frames)
         first = len(frames) - self._rules.search // FRAME
-        cut = min(range(first, len(frames)), key=lambda index: (frames[index].level, -index)) + 1
+        likely = np.array([frame.probability for frame in frames[first:]])
+        # Over nine frames, a third of a second: the stop of a consonant is no pause.
+        padded = np.pad(likely, SMOOTHING // 2, mode="edge")
+        cut = first + 1 + int(np.argmin(np.convolve(padded, np.ones(SMOOTHING), "valid")))
         rest = frames[cut:]
         self._frames = deque(rest)
         # With nothing behind the cut the word may still go on in the next frame.
-        self._open = self._continues = not rest or any(frame.is_speech for frame in rest)
+        self._open = self._continues = not rest or any(frame.spoken for frame in rest)
         self._silence = 0
         for frame in reversed(rest):
-            if frame.is_speech:
+            if frame.spoken:
                 break
             self._silence += FRAME
         return self._piece(frames[:cut], "length", behind=len(rest) * FRAME)
@@ -217,8 +262,11 @@ class Segmenter:
     ) -> Piece:
         """The piece made of ``frames``, whose last sample lies ``behind`` samples before the last one judged."""
         audio = np.concatenate([frame.audio for frame in frames]) if frames else np.empty(0, np.float32)
-        speech = sum(len(frame.audio) for frame in frames if frame.is_speech)
-        return Piece(self._judged - behind - len(audio), audio, speech, ended_by)
+        voiced = np.array([frame.probability >= self._rules.threshold for frame in frames], np.bool_)
+        peak = max((frame.probability for frame in frames), default=0.0)
+        return Piece(self._judged - behind - len(audio), audio, voiced, peak, ended_by)
 
     def _is_speech(self, piece: Piece) -> bool:
-        return piece.speech >= (1 if self._continues else self._rules.min_speech)  # rule 5
+        if self._continues:
+            return piece.speech > 0
+        return piece.speech >= self._rules.min_speech and piece.peak >= self._rules.min_peak  # rule 5

@@ -17,7 +17,8 @@ import numpy as np
 
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import AUTO, Heard, Request
-from ambientd.core.transcript import Segment, Word
+from ambientd.core.plausibility import most_tokens
+from ambientd.engine.tokens import STEP, Token, segments
 from ambientd.errors import DecodeFailed, EngineUnavailable
 
 try:
@@ -27,9 +28,6 @@ except ImportError as error:
         f"the whisper.cpp binding does not load ({error.name or type(error).__name__})",
         hint="Install it again: make run in a checkout, apt install --reinstall ambientd on a box.",
     ) from error
-
-TICK: Final = RATE // 100
-"""Samples in whisper.cpp's unit of time, 10 ms."""
 
 POSITIONS_PER_SECOND: Final = 50
 """Encoder positions a second of audio takes.  Source: Whisper, 1500 positions for 30 s."""
@@ -41,13 +39,10 @@ LEAST_POSITIONS: Final = 384
 SPARE_POSITIONS: Final = 128
 """Kept beyond the audio's end, so that the model sees silence follow the last word."""
 
-FALLBACK_STEP: Final = 0.4
-"""Added to the temperature when a decode failed its checks; 0.2 still loops where 0.4 does not."""
-
-TOKENS_PER_SECOND: Final = 8
-"""More than fast speech takes, timestamps included."""
-SPARE_TOKENS: Final = 40
-"""whisper.cpp judges the entropy of 32 tokens: with fewer allowed it would never see a loop."""
+FALLBACK_STEP: Final = 0.5
+"""Added to the temperature when a decode fails whisper.cpp's checks.  0.2 loops again, and from 0.5 on whisper.cpp
+leaves out the prompt, which may be what led into the loop.  Source: measured, docs/benchmarks.md; whisper.cpp,
+``WHISPER_HISTORY_CONDITIONING_TEMP_CUTOFF``."""
 
 _LOG_ERROR: Final = 4
 """``ggml_log_level`` of an error.  Source: ggml.h."""
@@ -69,11 +64,6 @@ def positions(samples: int) -> int:
     """
     needed = samples * POSITIONS_PER_SECOND // RATE + SPARE_POSITIONS
     return min(MOST_POSITIONS, max(LEAST_POSITIONS, -(-needed // 64) * 64))
-
-
-def most_tokens(samples: int) -> int:
-    """Tokens one decode of so many samples may give: beyond that it is looping."""
-    return SPARE_TOKENS + TOKENS_PER_SECOND * samples // RATE
 
 
 def kernels() -> tuple[str, ...]:
@@ -125,6 +115,7 @@ class Whisper:
             )
         self.multilingual = bool(cpp.whisper_is_multilingual(self._context))
         self._first_special = int(cpp.whisper_token_eot(self._context))
+        self._first_time = int(cpp.whisper_token_beg(self._context))
 
     def close(self) -> None:
         """Gives the memory back; the object may not be used afterwards."""
@@ -153,8 +144,18 @@ class Whisper:
         language = request.language
         if language == AUTO:
             language = str(cpp.whisper_lang_str(cpp.whisper_full_lang_id(self._context)))
-        segments = tuple(self._segments(request, language))
-        return Heard(segments, language, time.monotonic() - began, self.name)
+        found = list(self._tokens())
+        text = [likelihood for token, likelihood in found if token.time is None]
+        return Heard(
+            segments(
+                [token for token, _ in found], start=request.start, length=len(audio), language=language
+            ),
+            language,
+            time.monotonic() - began,
+            self.name,
+            tokens=len(text),
+            log_probability=sum(text) / len(text) if text else 0.0,
+        )
 
     def _parameters(self, request: Request) -> Any:
         """Fresh parameters: what is set on one object stays set, and would reach the next session."""
@@ -162,14 +163,15 @@ class Whisper:
         parameters.n_threads = self._threads
         parameters.print_progress = parameters.print_realtime = parameters.print_timestamps = False
         parameters.no_context = True
-        parameters.token_timestamps = True
+        # One window for one piece: left to itself whisper.cpp seeks to the last time token and encodes the tail again,
+        # at full cost and without the prompt, which is where loops are born.
+        parameters.single_segment = True
         # A loop shows in the entropy of its last tokens.  The cure is chance, not a larger window: whisper.cpp decodes
-        # again from the same encoding at the next temperature.  Source: measured, docs/benchmarks.md.
+        # again, from the same encoding, at the next temperature.  Source: measured, docs/benchmarks.md.
         parameters.temperature = request.temperature
         parameters.temperature_inc = FALLBACK_STEP
         parameters.greedy = {"best_of": 1}
-        # What bounds the cost of a loop until then.
-        parameters.max_tokens = most_tokens(len(request.audio))
+        parameters.max_tokens = most_tokens(request.speech)
         parameters.audio_ctx = positions(len(request.audio))
         if request.prompt:
             parameters.initial_prompt = request.prompt
@@ -191,58 +193,12 @@ class Whisper:
             parameters.language = request.language
         return parameters
 
-    def _segments(self, request: Request, language: str) -> Iterator[Segment]:
-        for index in range(cpp.whisper_full_n_segments(self._context)):
-            text = cpp.whisper_full_get_segment_text(self._context, index).decode("utf-8", "replace").strip()
-            if not text:
-                continue
-            start = _session_time(request, cpp.whisper_full_get_segment_t0(self._context, index))
-            end = max(start, _session_time(request, cpp.whisper_full_get_segment_t1(self._context, index)))
-            yield Segment(text, start, end, tuple(self._words(request, index, language)))
-
-    def _words(self, request: Request, segment: int, language: str) -> Iterator[Word]:
-        """The words of one segment, put together from tokens.
-
-        A token that opens with a space opens a word.  A letter may be spread over several tokens, so bytes are
-        joined before they are decoded.
-        """
-        spaced = language not in _UNSPACED
-        pending: list[Any] = []
-        letters = b""
-        for index in range(cpp.whisper_full_n_tokens(self._context, segment)):
-            token = cpp.whisper_full_get_token_data(self._context, segment, index)
-            if token.id >= self._first_special:
-                continue
-            piece = cpp.whisper_token_to_bytes(self._context, token.id)
-            if pending and (piece.startswith(b" ") if spaced else _is_whole(letters)):
-                yield _word(request, letters, pending)
-                pending, letters = [], b""
-            pending.append(token)
-            letters += piece
-        if letters.strip():
-            yield _word(request, letters, pending)
-
-
-_UNSPACED: Final = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
-"""Languages written without spaces: there each letter stands alone.  Source: OpenAI Whisper, tokenizer.py."""
-
-
-def _is_whole(letters: bytes) -> bool:
-    """Whether the bytes end at the end of a letter."""
-    try:
-        letters.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _word(request: Request, letters: bytes, tokens: list[Any]) -> Word:
-    start = _session_time(request, tokens[0].t0)
-    end = max(start, _session_time(request, tokens[-1].t1))
-    probability = sum(token.p for token in tokens) / len(tokens)
-    return Word(letters.decode("utf-8", "replace").strip(), start, end, probability)
-
-
-def _session_time(request: Request, ticks: int) -> int:
-    """whisper.cpp's time within the request as samples of the session, never outside the request."""
-    return request.start + min(max(0, ticks * TICK), len(request.audio))
+    def _tokens(self) -> Iterator[tuple[Token, float]]:
+        """The tokens of the decode just done, each with its log probability; end and language marks left out."""
+        for segment in range(cpp.whisper_full_n_segments(self._context)):
+            for index in range(cpp.whisper_full_n_tokens(self._context, segment)):
+                data = cpp.whisper_full_get_token_data(self._context, segment, index)
+                if data.id >= self._first_time:
+                    yield Token(b"", data.p, (data.id - self._first_time) * STEP), data.plog
+                elif data.id < self._first_special:
+                    yield Token(cpp.whisper_token_to_bytes(self._context, data.id), data.p), data.plog

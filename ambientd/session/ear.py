@@ -4,7 +4,10 @@
     Rule 2  A doubtful decode is repeated once, without the prompt and with some chance: what leads into a loop is
             the likeliest word each time, or the prompt.
     Rule 3  What is still a loop is cut off where it begins to repeat; the rest is a marked gap.
-    Rule 4  A subtitle phrase said to hardly any speech is silence.
+    Rule 4  A subtitle phrase said to hardly any speech, and a text the model itself hardly believes, is silence.
+
+    Rule 5  Where Whisper stopped early, so that speech lies behind its last time token, that speech is *unheard*: it
+            is to be heard again together with what follows.  One piece in twelve loses a clause that way otherwise.
 
 So no piece ever costs more than one ordinary and one careful decode.
 """
@@ -15,12 +18,22 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ambientd.core import plausibility
+from ambientd.core.audio import RATE
 from ambientd.core.decoding import Decoder, Heard, Request
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Gap
 
 CHANCE: Final = 0.4
 """Temperature of the second decode.  Source: measured, docs/benchmarks.md: at 0.2 the same loops come again."""
+
+
+WORTH_HEARING: Final = RATE * 6 // 10
+"""Samples of speech behind the last time token that are worth another decode."""
+MARGIN: Final = RATE // 5
+"""Samples before the last time token at which the next decode begins: the time may be a little late."""
+LEAST_HEARD: Final = RATE
+"""A text that reaches less far is no progress; hearing the rest again would hear the same.
+Source of the three: measured, docs/benchmarks.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +43,10 @@ class Hearing:
     heard: Heard
     seconds: float
     """Engine seconds, both decodes together."""
-    gap: Gap | None
+    gap: Gap | None = None
     """The part of the piece whose text could not be believed."""
+    unheard: Piece | None = None
+    """The end of the piece, if it holds speech that the text does not reach."""
 
 
 async def hear(decoder: Decoder, piece: Piece, *, language: str, prompt: str = "") -> Hearing:
@@ -40,23 +55,39 @@ async def hear(decoder: Decoder, piece: Piece, *, language: str, prompt: str = "
     Raises:
         DecodeFailed: the engine gave no answer at all.
     """
-    request = Request(piece.audio, piece.start, language, prompt)
+    request = Request(piece.audio, piece.start, piece.speech, language, prompt)
     heard = plausibility.cleaned(await decoder.decode(request))
     spent = heard.seconds
     doubt = plausibility.doubt(heard, speech=piece.speech)
     gap = None
     if doubt:
         careful = replace(request, prompt="", temperature=CHANCE)
-        again = plausibility.cleaned(await decoder.decode(careful))
-        spent += again.seconds
-        heard = again
-        doubt = plausibility.doubt(again, speech=piece.speech)
+        heard = plausibility.cleaned(await decoder.decode(careful))
+        spent += heard.seconds
+        doubt = plausibility.doubt(heard, speech=piece.speech)
     if doubt:
-        heard = plausibility.unlooped(heard)
-        if plausibility.doubt(heard, speech=piece.speech):
-            heard = replace(heard, segments=())
-        end = heard.segments[-1].end if heard.segments else piece.start
-        gap = Gap(min(end, piece.end), piece.end, doubt)
-    if plausibility.is_subtitle(heard, speech=piece.speech):
+        heard, gap = _believable(heard, piece, doubt)
+    if plausibility.is_subtitle(heard, speech=piece.speech) or plausibility.is_guess(heard):
         heard = replace(heard, segments=())
-    return Hearing(heard, spent, gap)
+    return Hearing(heard, spent, gap, None if gap else _unheard(heard, piece))
+
+
+def _unheard(heard: Heard, piece: Piece) -> Piece | None:
+    """The end of the piece that the text does not reach; ``None`` if no speech worth a decode lies there."""
+    if not heard.segments:
+        return None
+    reached = heard.segments[-1].end
+    if reached < piece.start + LEAST_HEARD or piece.after(reached).speech < WORTH_HEARING:
+        return None
+    return piece.after(reached - MARGIN)
+
+
+def _believable(heard: Heard, piece: Piece, doubt: str) -> tuple[Heard, Gap | None]:
+    """What can be kept of a text that is doubtful even at the second decode, and the gap for the rest."""
+    kept = plausibility.unlooped(heard)
+    if kept is heard and doubt == "loop":
+        return heard, None  # something was said twice, and heard twice
+    if kept is heard:
+        kept = replace(heard, segments=())
+    end = kept.segments[-1].end if kept.segments else piece.start
+    return kept, Gap(min(end, piece.end), piece.end, doubt)

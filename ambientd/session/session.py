@@ -19,6 +19,7 @@ from ambientd.core import plausibility, protocol
 from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import AUTO, Decoder, Request
 from ambientd.core.metrics import SessionMetrics
+from ambientd.core.prompt import prompt_for
 from ambientd.core.protocol import Message, Wishes
 from ambientd.core.record import EndReason, SessionState
 from ambientd.core.segmenter import Detect, Piece, Rules, Segmenter
@@ -38,6 +39,12 @@ SLICE: Final = RATE
 LEAST_PARTIAL: Final = RATE * 3 // 4
 """New audio that makes another partial worth its decode."""
 
+LONGEST_PAUSE: Final = 3 * RATE
+"""Samples of silence after which what is unheard is not heard together with what follows."""
+
+LONGEST_WINDOW: Final = 28 * RATE
+"""Samples one decode may hold: Whisper's window is 30 s."""
+
 LEAST_TO_DETECT: Final = 3 * RATE
 """Speech a piece must hold for its detected language to be kept for the session."""
 
@@ -48,7 +55,8 @@ class Terms:
 
     rules: Rules
     language: str
-    prompt: str = ""
+    prompt: str | None = None
+    """``None`` takes a passage that fits the language."""
     sample_rate: int = RATE
     """Hz: what the client sends."""
     channels: int = 1
@@ -84,6 +92,10 @@ class Session:
         self._language = terms.language
         self._prompt = terms.prompt
         self._texts: list[str] = []
+        self._committed_end = 0
+        """Samples: how far the last line reaches."""
+        self._unheard: Piece | None = None
+        """The end of the last piece, if its decode stopped before it: to be heard with what follows."""
         self._inbox: deque[Samples] = deque()
         self._waiting = 0
         """Samples in the inbox."""
@@ -196,6 +208,9 @@ class Session:
         """The language in force: as set, or as detected."""
         return self._language
 
+    def _prompt_now(self) -> str:
+        return prompt_for(self._language, self._prompt)
+
     def touch(self) -> None:
         """Notes a sign of life: the idle time starts anew."""
         self._last_sign = time.monotonic()
@@ -247,6 +262,7 @@ class Session:
             while self._inbox:
                 for piece in self._segmenter.receive(self._take()):
                     await self._commit(piece)
+                await self._settle()
                 await asyncio.sleep(0)
             if self.ending:
                 break
@@ -255,6 +271,15 @@ class Session:
                 await self._wait()
         for piece in self._segmenter.finish():
             await self._commit(piece)
+        await self._settle(now=True)
+
+    async def _settle(self, *, now: bool = False) -> None:
+        """Hears what is unheard by itself, once it is clear that nothing will follow it soon."""
+        while (tail := self._unheard) and (
+            now or (not self._segmenter.speaking and self._segmenter.received - tail.end > LONGEST_PAUSE)
+        ):
+            self._unheard = None
+            await self._commit(tail)
 
     def _take(self) -> Samples:
         audio = self._inbox.popleft()
@@ -310,11 +335,17 @@ class Session:
 
     async def _commit(self, piece: Piece) -> None:
         """Has a piece decoded, stores its line, then shows it."""
+        if tail := self._unheard:
+            self._unheard = None
+            if piece.start - tail.end <= LONGEST_PAUSE and piece.end - tail.start <= LONGEST_WINDOW:
+                piece = tail.before(piece)
+            else:
+                await self._commit(tail)
         ready = time.monotonic()
         self._stabiliser.reset()
         try:
             async with asyncio.timeout(0 if self._abandoned else None) as self._patience:
-                hearing = await hear(self._decoder, piece, language=self._language, prompt=self._prompt)
+                hearing = await hear(self._decoder, piece, language=self._language, prompt=self._prompt_now())
         except DecodeFailed as error:
             logger.warning("piece not decoded", extra={"session": self.id, "error": error})
             await self._mark(Gap(piece.start, piece.end, "decode_failed"))
@@ -325,12 +356,14 @@ class Session:
         finally:
             self._patience = None
         self._note(piece, hearing)
+        self._unheard = hearing.unheard
         if hearing.heard.words:
             line = self._line(hearing, piece, processing_ms=1000 * (time.monotonic() - ready))
             metrics = self.metrics.with_line(line)
             await self._ledger.append_line(self.id, line, metrics)
             self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
             self._texts.append(line.text)
+            self._committed_end = line.end
             self.hub.publish(protocol.transcript(line, session_time=self.duration))
         if hearing.gap:
             await self._mark(hearing.gap)
@@ -349,8 +382,9 @@ class Session:
         return Line(
             index=self.metrics.chunks_processed,
             text=heard.text,
-            start=piece.start,
-            end=piece.end,
+            start=max(piece.start, self._committed_end),
+            # What is unheard belongs to the next line.
+            end=heard.segments[-1].end if hearing.unheard else piece.end,
             segments=heard.segments,
             confidence=plausibility.confidence(heard.words),
             language=heard.language,
@@ -380,7 +414,9 @@ class Session:
             return
         self._partial_end = piece.end
         try:
-            request = Request(piece.audio, piece.start, self._language, self._prompt, final=False)
+            request = Request(
+                piece.audio, piece.start, piece.speech, self._language, self._prompt_now(), final=False
+            )
             heard = plausibility.cleaned(await self._decoder.decode(request))
         except DecodeFailed:
             return  # the final of the same audio will come, or mark the gap

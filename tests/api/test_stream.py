@@ -104,7 +104,8 @@ class TestConversation:
         assert (await receive(asked))["type"] == "partial"
         assert (await receive(plain))["type"] == "transcript"
 
-    async def test_a_client_that_vanishes_leaves_a_finished_session(self, box):
+    async def test_a_client_that_vanishes_leaves_a_finished_session(self, open_box):
+        box = await open_box(grace=0.1)
         socket = await box.connect("/ws/transcribe/gone")
         await receive(socket)
         await socket.send_bytes(to_pcm16(speech(1.5)))
@@ -313,7 +314,7 @@ class TestHeartbeat:
         waiting.cancel()
 
     async def test_a_client_that_waits_for_room_in_the_inbox_is_not_taken_for_gone(self, open_box):
-        box = await open_box(heartbeat=0.1, engine=Engine(delay=0.8), inbox=16_000)
+        box = await open_box(heartbeat=0.5, engine=Engine(delay=1.5), inbox=16_000)
         socket = await box.connect("/ws/transcribe/fast")
         await receive(socket)
         for _ in range(4):

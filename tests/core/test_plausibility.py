@@ -1,12 +1,13 @@
 """Loops, noise markers and subtitle phrases are told from what people say."""
 
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
 
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Heard
-from ambientd.core.plausibility import cleaned, doubt, is_subtitle, unlooped
+from ambientd.core.plausibility import cleaned, doubt, is_guess, is_subtitle, unlooped
 from ambientd.core.transcript import Segment, Word
 
 
@@ -20,7 +21,7 @@ def heard(*texts: str, probability: float = 0.9) -> Heard:
         end = at + 1600 * max(1, len(words))
         segments.append(Segment(text, at, end, words))
         at = end
-    return Heard(tuple(segments), "en", 0.1, "test")
+    return Heard(tuple(segments), "en", 0.1, "test", tokens=sum(len(text.split()) for text in texts))
 
 
 class TestMarkers:
@@ -70,7 +71,7 @@ class TestLoops:
     def test_more_words_than_anyone_can_say_are_doubted(self):
         text = " ".join(sha256(bytes([n])).hexdigest()[:5] for n in range(40))
 
-        assert doubt(heard(text), speech=2 * RATE) == "babble"
+        assert doubt(heard(text), speech=3 * RATE) == "babble"
         assert doubt(heard(text), speech=12 * RATE) is None
 
     def test_a_loop_is_cut_off_after_its_first_saying(self):
@@ -85,6 +86,14 @@ class TestLoops:
         text = heard("It hurts here.", "And there.")
 
         assert unlooped(text) is text
+
+
+class TestGuesses:
+    def test_a_text_the_model_hardly_believes_is_a_guess(self):
+        text = heard("That's about exactly five.")
+
+        assert is_guess(replace(text, log_probability=-2.0))
+        assert not is_guess(replace(text, log_probability=-0.5))
 
 
 class TestSubtitles:

@@ -63,16 +63,19 @@ class TestCuts:
         assert shape(cut(audio((10, 0.0), (10, 0.9), (10, 0.0), (20, 0.9), (50, 0.0)))) == [(6, 52, "pause")]
 
     def test_endless_speech_is_cut_at_its_quietest_point(self):
-        first, second = cut(audio((10, 0.0), (60, 0.9), (1, 0.6), (40, 0.9), (30, 0.0)))
+        first, second = cut(audio((10, 0.0), (60, 0.9), (9, 0.6), (40, 0.9), (30, 0.0)))
 
         assert first.ended_by == "length"
-        assert first.end == second.start == 71 * FRAME
+        assert first.end == second.start == 75 * FRAME
 
     def test_a_click_is_not_speech(self):
         assert cut(audio((10, 0.0), (2, 0.9), (50, 0.0))) == []
 
+    def test_noises_that_are_never_clearly_speech_are_dropped(self):
+        assert cut(audio((10, 0.0), (10, 0.6), (50, 0.0))) == []
+
     def test_the_tail_of_a_cut_word_is_kept_however_short(self):
-        pieces = cut(audio((10, 0.0), (75, 0.9), (1, 0.4), (1, 0.9), (40, 0.0)))
+        pieces = cut(audio((10, 0.0), (66, 0.9), (9, 0.4), (1, 0.9), (60, 0.0)))
 
         assert [piece.ended_by for piece in pieces] == ["length", "silence"]
         assert pieces[0].end == pieces[1].start
@@ -155,7 +158,7 @@ class TestProperties:
             heard[piece.start : piece.end] = True
         run = 0
         for begin in range(0, len(samples) - FRAME + 1, FRAME):
-            run = run + 1 if samples[begin] >= SHORT.threshold else 0
+            run = run + 1 if samples[begin] >= SHORT.min_peak else 0
             if run * FRAME >= SHORT.min_speech:
                 assert heard[begin - (run - 1) * FRAME : begin + FRAME].all()
 
@@ -166,8 +169,8 @@ class TestProperties:
         {"release": 0.6, "threshold": 0.5},
         {"pause": RATE, "patience": RATE // 2},
         {"post_roll": RATE, "pause": RATE // 2},
-        {"least": 21 * RATE},
-        {"search": 20 * RATE},
+        {"least": 15 * RATE},
+        {"search": 14 * RATE},
     ],
 )
 def test_rules_that_contradict_each_other_are_refused(wrong: dict[str, float]):

@@ -52,7 +52,7 @@ async def lanes(*contexts: Slow, limit: float = 5) -> AsyncIterator[Lanes]:
 
 
 def ask(number: int, *, final: bool = True) -> Request:
-    return Request(np.zeros(16, np.float32), number, "en", final=final)
+    return Request(np.zeros(16, np.float32), number, 16, "en", final=final)
 
 
 async def test_a_context_is_only_ever_touched_by_its_own_thread():

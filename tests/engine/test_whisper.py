@@ -32,8 +32,12 @@ def stretch(audio: Samples, start: float, end: float) -> Samples:
     return np.ascontiguousarray(audio[int(start * RATE) : int(end * RATE)])
 
 
+def ask(audio: Samples, *, start: int = 0, language: str = "en", prompt: str = "") -> Request:
+    return Request(audio, start, len(audio), language, prompt)
+
+
 def test_words_carry_times_and_probabilities_within_the_request(model: Whisper, visit: Samples):
-    heard = model.hear(Request(stretch(visit, 0, 8), 5 * RATE, "en"))
+    heard = model.hear(ask(stretch(visit, 0, 8), start=5 * RATE))
 
     assert "burning pain in my stomach" in heard.text
     assert [word.text for word in heard.words][:2] == ["Good", "morning,"]
@@ -45,7 +49,7 @@ def test_words_carry_times_and_probabilities_within_the_request(model: Whisper, 
 
 def test_what_was_heard_before_does_not_change_what_is_heard(model: Whisper, visit: Samples):
     """Flash attention with a trimmed window would attend rows of the decode before."""
-    short, long = Request(stretch(visit, 0, 4), 0, "en"), Request(stretch(visit, 14, 34), 0, "en")
+    short, long = ask(stretch(visit, 0, 4)), ask(stretch(visit, 14, 34))
     alone = model.hear(short)
     model.hear(long)
     after = model.hear(short)
@@ -55,9 +59,9 @@ def test_what_was_heard_before_does_not_change_what_is_heard(model: Whisper, vis
 
 def test_one_requests_prompt_does_not_reach_the_next(model: Whisper, visit: Samples):
     audio = stretch(visit, 22, 39)
-    plain = model.hear(Request(audio, 0, "en"))
-    prompted = model.hear(Request(audio, 0, "en", prompt="The doctor stops ibuprofen and starts omeprazole."))
-    again = model.hear(Request(audio, 0, "en"))
+    plain = model.hear(ask(audio))
+    prompted = model.hear(ask(audio, prompt="The doctor stops ibuprofen and starts omeprazole."))
+    again = model.hear(ask(audio))
 
     assert "omeprazole" in prompted.text
     assert again.segments == plain.segments
@@ -65,11 +69,11 @@ def test_one_requests_prompt_does_not_reach_the_next(model: Whisper, visit: Samp
 
 def test_an_aborted_decode_is_a_failure_and_not_silence(model: Whisper, visit: Samples):
     with pytest.raises(DecodeFailed, match="aborted"):
-        model.hear(Request(stretch(visit, 0, 8), 0, "en"), aborted=lambda: True)
+        model.hear(ask(stretch(visit, 0, 8)), aborted=lambda: True)
 
 
 def test_an_abort_takes_effect_within_the_decode(model: Whisper, visit: Samples):
-    request = Request(stretch(visit, 0, 20), 0, "en")
+    request = ask(stretch(visit, 0, 20))
     began = time.monotonic()
     model.hear(request)
     whole = time.monotonic() - began
@@ -96,21 +100,21 @@ def test_an_abort_takes_effect_within_the_decode(model: Whisper, visit: Samples)
 )
 def test_audio_the_binding_would_misread_is_refused(model: Whisper, audio: np.ndarray):
     with pytest.raises(ValueError, match="float32"):
-        model.hear(Request(audio, 0, "en"))
+        model.hear(ask(audio))
 
 
 def test_an_unknown_language_is_an_error_and_not_a_detection(model: Whisper, visit: Samples):
     with pytest.raises(DecodeFailed, match="unknown language"):
-        model.hear(Request(stretch(visit, 0, 2), 0, "xx"))
+        model.hear(ask(stretch(visit, 0, 2), language="xx"))
 
 
 def test_the_language_can_be_detected(model: Whisper, visit: Samples):
-    assert model.hear(Request(stretch(visit, 0, 8), 0, AUTO)).language == "en"
+    assert model.hear(ask(stretch(visit, 0, 8), language=AUTO)).language == "en"
 
 
 def test_letters_spread_over_several_tokens_come_out_whole(model: Whisper, visit: Samples):
     """A Chinese prompt makes the model write letters of three bytes, which its tokens cut apart."""
-    heard = model.hear(Request(stretch(visit, 0, 8), 0, "zh"))
+    heard = model.hear(ask(stretch(visit, 0, 8), language="zh"))
 
     assert heard.words
     assert "\ufffd" not in "".join(word.text for word in heard.words)

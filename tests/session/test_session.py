@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -197,6 +198,74 @@ async def test_what_still_loops_is_cut_off_and_marked():
     assert kinds(messages) == ["transcript", "gap", "session_ended"]
     assert messages[0]["text"] == "it hurts when I walk up"
     assert messages[1]["reason"] == "loop"
+
+
+async def test_what_was_said_twice_and_heard_twice_is_believed():
+    twice = "any fever or chills or night sweats recently " * 2
+    ledger = Ledger()
+    async with running(Engine(lambda r: heard(r, twice.strip())), ledger) as box:
+        await box.say(speech(3.5), silence(1))
+        box.session.end(EndReason.CLIENT)
+        messages = await box.rest()
+
+    assert messages[0]["text"] == twice.strip()
+    assert ledger.gaps == []
+
+
+class TestUnheard:
+    """Whisper stops early in one piece of twelve; the rest of the piece must not be lost."""
+
+    @staticmethod
+    def stops_early(request: Request) -> Heard:
+        """Reaches 1.5 s of whatever it is given, then the rest at the second time."""
+        reach = min(request.end, request.start + round(1.5 * RATE))
+        found = heard(request, f"From {request.start // 1600} to {reach // 1600}.")
+        (segment,) = found.segments
+        return replace(found, segments=(replace(segment, end=reach),))
+
+    async def test_speech_behind_the_last_time_is_heard_with_what_follows(self):
+        ledger, engine = Ledger(), Engine()
+        answers = iter([self.stops_early])
+
+        def script(request: Request) -> Heard:
+            return next(answers, heard)(request)
+
+        engine.script = script
+        async with running(engine, ledger) as box:
+            await box.say(speech(3), silence(1), speech(1.5), silence(1))
+            box.session.end(EndReason.CLIENT)
+            await box.rest()
+
+        second = engine.requests[1]
+        assert RATE * 1.2 <= second.start <= RATE * 1.5
+        assert second.end > 5 * RATE
+        assert [line.index for line in ledger.lines] == [0, 1]
+        assert ledger.lines[0].end <= ledger.lines[1].start
+
+    async def test_it_is_heard_by_itself_when_nothing_follows(self):
+        ledger, engine = Ledger(), Engine()
+        answers = iter([self.stops_early])
+
+        def script(request: Request) -> Heard:
+            return next(answers, heard)(request)
+
+        engine.script = script
+        async with running(engine, ledger) as box:
+            await box.say(speech(3), silence(5))
+            while len(ledger.lines) < 2:
+                await asyncio.sleep(0.01)
+
+        assert engine.requests[1].end == ledger.lines[1].end
+
+    async def test_a_decoder_that_always_stops_early_still_comes_to_the_end(self):
+        ledger = Ledger()
+        async with running(Engine(self.stops_early), ledger) as box:
+            await box.say(speech(3.9), silence(1))
+            box.session.end(EndReason.CLIENT)
+            await box.rest()
+
+        assert ledger.lines[-1].end >= round(3.9 * RATE)
+        assert all(a.end <= b.start for a, b in pairwise(ledger.lines))
 
 
 async def test_silence_and_noise_markers_are_no_line():

@@ -1,0 +1,56 @@
+# `make run` and `make test` do all of the set-up themselves; docs/building.md tells how.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types bench model lock clean system browser environment dev engine
+
+BIN    := .venv/bin
+MODELS := .state/models
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# A run from the checkout keeps its data in it; the environment may say otherwise, as for any setting.
+run: export AMBIENTD_CONFIG ?= config/ambientd.toml
+run: export AMBIENTD_STORE__DIRECTORY ?= $(CURDIR)/.state
+run: export AMBIENTD_MODELS__DIRECTORY ?= $(CURDIR)/$(MODELS)
+run: engine model  ## set up what is missing, then run the daemon until Ctrl-C
+	@exec $(BIN)/ambientd
+
+test: lint types engine model browser  ## set up what is missing, then lint, types and every test
+	$(BIN)/pytest
+
+lint: dev  ## check style and layout
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: dev  ## check the types
+	$(BIN)/mypy
+
+bench: dev engine model  ## measure accuracy, delay and load
+	$(BIN)/python -m tests.bench
+
+model: $(MODELS)/base-q8_0.json $(MODELS)/silero-vad.json  ## fetch the speech models
+
+lock: system  ## write the locked versions again (UPGRADE=1 make lock: the newest ones)
+	@packaging/lock
+
+clean:  ## remove what was built and installed; transcripts and models in .state stay
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The set-up, in order.  Each script ends at once when its stamp says that nothing changed.
+system:
+	@packaging/system-packages
+browser: system
+	@packaging/system-packages --browser
+environment: system
+	@packaging/environment run
+dev: system
+	@packaging/environment dev
+engine: environment
+	@packaging/engine-build
+
+# A model's manifest is written last, so it is stamp enough.  One fetch at a time: they share a workspace.
+$(MODELS)/%.json: | environment
+	@echo "==> speech model: $(*:-q8_0=)"
+	@flock build/models.lock $(BIN)/ambientctl model fetch $(*:-q8_0=) --directory $(MODELS)

@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench`.  What they found is in docs/benchmarks.md."""
