@@ -185,3 +185,32 @@ def _without_markers(segment: Segment) -> Segment:
             continue
         words.append(word)
     return replace(segment, text=text if words else "", words=tuple(words))
+
+
+MOST_SAID_BEFORE: Final = 14
+"""Words that the end of one text and the beginning of the next may share by hearing the same audio twice."""
+
+
+def without_repetition(heard: Heard, before: Sequence[str]) -> Heard:
+    """``heard`` without the words it opens with that are also the last words of ``before``.
+
+    For a decode that begins a little before the end of what is committed: the word at the seam may be heard twice.
+    """
+    words = heard.words
+    said, saying = [_plain(word) for word in before], [_plain(word.text) for word in words]
+    longest = min(MOST_SAID_BEFORE, len(said), len(saying))
+    same = next((count for count in range(longest, 0, -1) if said[-count:] == saying[:count]), 0)
+    return _from(heard, words[:same]) if same else heard
+
+
+def _from(heard: Heard, dropped: Sequence[Word]) -> Heard:
+    gone = set(map(id, dropped))
+    segments = []
+    for segment in heard.segments:
+        left = tuple(word for word in segment.words if id(word) not in gone)
+        if len(left) == len(segment.words):
+            segments.append(segment)
+        elif left:
+            text = " ".join(word.text for word in left)
+            segments.append(replace(segment, text=text, words=left, start=left[0].start))
+    return replace(heard, segments=tuple(segments))

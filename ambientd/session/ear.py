@@ -29,7 +29,7 @@ CHANCE: Final = 0.4
 
 WORTH_HEARING: Final = RATE * 6 // 10
 """Samples of speech behind the last time token that are worth another decode."""
-MARGIN: Final = RATE // 5
+MARGIN: Final = RATE // 10
 """Samples before the last time token at which the next decode begins: the time may be a little late."""
 LEAST_HEARD: Final = RATE
 """A text that reaches less far is no progress; hearing the rest again would hear the same.

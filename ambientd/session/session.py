@@ -92,6 +92,8 @@ class Session:
         self._language = terms.language
         self._prompt = terms.prompt
         self._texts: list[str] = []
+        self._last_words: list[str] = []
+        """Of the last line."""
         self._committed_end = 0
         """Samples: how far the last line reaches."""
         self._unheard: Piece | None = None
@@ -279,7 +281,7 @@ class Session:
             now or (not self._segmenter.speaking and self._segmenter.received - tail.end > LONGEST_PAUSE)
         ):
             self._unheard = None
-            await self._commit(tail)
+            await self._hear(tail, seam=True)
 
     def _take(self) -> Samples:
         audio = self._inbox.popleft()
@@ -334,13 +336,21 @@ class Session:
         return limits
 
     async def _commit(self, piece: Piece) -> None:
-        """Has a piece decoded, stores its line, then shows it."""
-        if tail := self._unheard:
-            self._unheard = None
-            if piece.start - tail.end <= LONGEST_PAUSE and piece.end - tail.start <= LONGEST_WINDOW:
-                piece = tail.before(piece)
-            else:
-                await self._commit(tail)
+        """Hears a piece, together with what is unheard of the one before if it follows soon, else after that."""
+        tail, self._unheard = self._unheard, None
+        if tail is None:
+            await self._hear(piece)
+        elif piece.start - tail.end <= LONGEST_PAUSE and piece.end - tail.start <= LONGEST_WINDOW:
+            await self._hear(tail.before(piece), seam=True)
+        else:
+            await self._hear(tail, seam=True)
+            await self._commit(piece)
+
+    async def _hear(self, piece: Piece, *, seam: bool = False) -> None:
+        """Has a piece decoded, stores its line, then shows it.
+
+        ``seam``: the piece begins a little before the end of what is committed.
+        """
         ready = time.monotonic()
         self._stabiliser.reset()
         try:
@@ -355,6 +365,8 @@ class Session:
             return
         finally:
             self._patience = None
+        if seam:
+            hearing = replace(hearing, heard=plausibility.without_repetition(hearing.heard, self._last_words))
         self._note(piece, hearing)
         self._unheard = hearing.unheard
         if hearing.heard.words:
@@ -364,6 +376,7 @@ class Session:
             self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
             self._texts.append(line.text)
             self._committed_end = line.end
+            self._last_words = [word.text for word in line.words]
             self.hub.publish(protocol.transcript(line, session_time=self.duration))
         if hearing.gap:
             await self._mark(hearing.gap)

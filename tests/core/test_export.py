@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ambientd.core.cues import LONGEST, ROW, ROWS, SHORTEST, cues
+from ambientd.core.cues import LONGEST, ROWS, SHORTEST, cues, rows
 from ambientd.core.export import as_dict, as_srt, as_text, as_vtt
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import EndReason, SessionRecord, SessionState
@@ -277,7 +277,7 @@ class TestAnyConversation:
         for cue in cues(lines):
             if " " in cue.text:
                 assert cue.end - cue.start <= LONGEST
-                assert len(cue.text) <= ROW * ROWS
+                assert len(rows(cue.text)) <= ROWS
 
     @given(conversations(orderly=False))
     def test_cues_stand_in_order(self, lines: list[Line]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Heard
-from ambientd.core.plausibility import cleaned, doubt, is_guess, is_subtitle, unlooped
+from ambientd.core.plausibility import cleaned, doubt, is_guess, is_subtitle, unlooped, without_repetition
 from ambientd.core.transcript import Segment, Word
 
 
@@ -86,6 +86,24 @@ class TestLoops:
         text = heard("It hurts here.", "And there.")
 
         assert unlooped(text) is text
+
+
+class TestSeams:
+    def test_words_at_the_seam_are_not_said_twice(self):
+        text = without_repetition(
+            heard("the pain worse. Besides laying down?"),
+            ["anything", "that", "makes", "the", "pain", "worse"],
+        )
+
+        assert text.text == "Besides laying down?"
+
+    def test_the_longest_repetition_goes(self):
+        assert without_repetition(heard("no, no, and no."), ["no,", "no,"]).text == "and no."
+
+    def test_without_a_repetition_nothing_changes(self):
+        text = heard("Besides laying down?")
+
+        assert without_repetition(text, ["the", "pain"]) is text
 
 
 class TestGuesses:

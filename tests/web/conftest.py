@@ -1,0 +1,82 @@
+"""Chromium and a scripted server for the tests of the web page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from chromium import CHROMIUM, FAKE_MICROPHONE, QUIET, OpenPage
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from scripted_server import ScriptedServer
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def playwright() -> AsyncIterator[Playwright]:
+    if not CHROMIUM.exists():
+        pytest.skip("no /usr/bin/chromium: install Debian's package chromium to test the page")
+    async with async_playwright() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def chromium(playwright: Playwright) -> AsyncIterator[Browser]:
+    """One browser for all tests that need no particular sound; its fake microphone beeps."""
+    browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *FAKE_MICROPHONE])
+    yield browser
+    await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with ScriptedServer() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(
+    playwright: Playwright, chromium: Browser, server: ScriptedServer
+) -> AsyncIterator[OpenPage]:
+    """Opens the page: ``await open_page(url=…, microphone=wav, args=[…], script=…, **context options)``.
+
+    The page may complain of nothing (script errors, content policy) and may ask nobody but its own server.
+    """
+    async with AsyncExitStack() as cleanup:
+        faults: list[str] = []
+        expected: list[str] = []
+
+        async def opened(
+            url: str = "",
+            microphone: Path | None = None,
+            args: list[str] | None = None,
+            script: str = "",
+            may_complain_of: str = "",
+            **options: Any,
+        ) -> Page:
+            browser = chromium
+            if microphone is not None or args is not None:
+                sound = [f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
+                browser = await playwright.chromium.launch(
+                    executable_path=CHROMIUM, args=[*QUIET, *(args or FAKE_MICROPHONE), *sound]
+                )
+                cleanup.push_async_callback(browser.close)
+            context: BrowserContext = await browser.new_context(**options)
+            cleanup.push_async_callback(context.close)
+            if script:
+                await context.add_init_script(script)
+            page = await context.new_page()
+            address = url or server.url
+            own = (address.rsplit("/", 1)[0], server.url, "data:", "blob:")
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            page.on("console", lambda line: line.type == "error" and faults.append(line.text))
+            page.on("request", lambda request: request.url.startswith(own) or faults.append(request.url))
+            expected.extend([may_complain_of] if may_complain_of else [])
+            page.set_default_timeout(10_000)
+            await page.goto(address)
+            return page
+
+        yield opened
+        assert [fault for fault in faults if not any(words in fault for words in expected)] == []
