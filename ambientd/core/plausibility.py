@@ -28,6 +28,11 @@ MOST_TOKENS: Final = 220
 LEAST_LOG_PROBABILITY: Final = -1.5
 """Mean log probability of the tokens below which a text is a guess.  Source: measured on noise, docs/benchmarks.md."""
 
+LEAST_WORDS_PER_SECOND: Final = 0.5
+"""Slower than anyone talks: hesitant conversation keeps above 1."""
+ENOUGH_TO_SAY: Final = 2.0
+"""Seconds of speech that must hold words; a shorter one may be a cough."""
+
 REPEATS: Final = {1: 8, 2: 5, 3: 4, 4: 4, 5: 3, 6: 3, 7: 3, 8: 3}
 """How often a phrase of so many words must stand in a row for the text to be cut off there."""
 
@@ -86,6 +91,10 @@ def doubt(heard: Heard, *, speech: int) -> str | None:
         return "loop"
     if heard.tokens >= SPARE_TOKENS + TOKENS_PER_SECOND * seconds(speech):
         return "babble"
+    if seconds(speech) >= ENOUGH_TO_SAY and (
+        is_guess(heard) or len(heard.words) < LEAST_WORDS_PER_SECOND * seconds(speech)
+    ):
+        return "inaudible"
     return None
 
 

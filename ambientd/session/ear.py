@@ -3,7 +3,8 @@
     Rule 1  Noise markers are never text.
     Rule 2  A doubtful decode is repeated once, without the prompt and with some chance: what leads into a loop is
             the likeliest word each time, or the prompt.
-    Rule 3  What is still a loop is cut off where it begins to repeat; the rest is a marked gap.
+    Rule 3  What is still a loop is cut off where it begins to repeat; the rest, and speech that gave hardly a word, is
+            a marked gap.
     Rule 4  A subtitle phrase said to hardly any speech, and a text the model itself hardly believes, is silence.
 
     Rule 5  Where Whisper stopped early, so that speech lies behind its last time token, that speech is *unheard*: it
@@ -87,7 +88,7 @@ def _believable(heard: Heard, piece: Piece, doubt: str) -> tuple[Heard, Gap | No
     kept = plausibility.unlooped(heard)
     if kept is heard and doubt == "loop":
         return heard, None  # something was said twice, and heard twice
-    if kept is heard:
+    if kept is heard and not (doubt == "inaudible" and heard.words and not plausibility.is_guess(heard)):
         kept = replace(heard, segments=())
     end = kept.segments[-1].end if kept.segments else piece.start
     return kept, Gap(min(end, piece.end), piece.end, doubt)

@@ -66,7 +66,7 @@ class TestLoops:
         ],
     )
     def test_what_people_say_twice_is_believed(self, text: str):
-        assert doubt(heard(text), speech=10 * RATE) is None
+        assert doubt(heard(text), speech=5 * RATE) is None
 
     def test_more_words_than_anyone_can_say_are_doubted(self):
         text = " ".join(sha256(bytes([n])).hexdigest()[:5] for n in range(40))
@@ -86,6 +86,15 @@ class TestLoops:
         text = heard("It hurts here.", "And there.")
 
         assert unlooped(text) is text
+
+
+class TestInaudible:
+    @pytest.mark.parametrize("text", ["", "reason."])
+    def test_hardly_a_word_for_seconds_of_speech_is_doubted(self, text: str):
+        assert doubt(heard(text) if text else heard(), speech=6 * RATE) == "inaudible"
+
+    def test_a_short_answer_is_not(self):
+        assert doubt(heard("No."), speech=RATE) is None
 
 
 class TestSeams:

@@ -212,6 +212,19 @@ async def test_what_was_said_twice_and_heard_twice_is_believed():
     assert ledger.gaps == []
 
 
+async def test_speech_that_gives_no_word_is_asked_again_and_then_marked():
+    ledger = Ledger()
+    engine = Engine(lambda r: heard(r, "") if r.end < 4 * RATE or r.temperature == 0 else heard(r))
+    async with running(engine, ledger) as box:
+        await box.say(speech(3), silence(1), speech(3), silence(1))
+        box.session.end(EndReason.CLIENT)
+        messages = await box.rest()
+
+    assert kinds(messages) == ["gap", "transcript", "session_ended"]
+    assert messages[0]["reason"] == "inaudible"
+    assert len(engine.requests) == 4
+
+
 class TestUnheard:
     """Whisper stops early in one piece of twelve; the rest of the piece must not be lost."""
 
