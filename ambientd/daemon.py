@@ -31,6 +31,7 @@ from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper, kernels
 from ambientd.errors import OperatorError
 from ambientd.session.ledger import StoredLedger
+from ambientd.session.limits import Limits
 from ambientd.session.registry import open_registry
 from ambientd.session.session import Terms
 from ambientd.store.database import open_database
@@ -151,9 +152,11 @@ def terms(settings: Settings) -> Terms:
         sample_rate=settings.audio.sample_rate,
         channels=settings.audio.channels,
         inbox=round(settings.audio.inbox_seconds * RATE),
-        grace=settings.server.resume_grace,
-        idle=settings.server.idle_timeout,
-        longest=settings.server.max_session_duration,
+        limits=Limits(
+            grace=settings.server.resume_grace,
+            idle=settings.server.idle_timeout,
+            longest=settings.server.max_session_duration,
+        ),
     )
 
 

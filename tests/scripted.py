@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import Heard, Load, Request
 from ambientd.core.segmenter import FRAME, Rules
 from ambientd.core.transcript import Segment, Word
+from ambientd.session.limits import Limits
+from ambientd.session.session import Terms
 
 RULES = Rules(
     pre_roll=4 * FRAME,
@@ -62,3 +65,9 @@ class Engine:
         self.requests.append(request)
         await asyncio.sleep(self.delay)
         return self.script(request)
+
+
+def terms_of(**options: Any) -> Terms:
+    """Terms for a scripted session; limits may stand among the options by their own names."""
+    limits = {name: options.pop(name) for name in ("grace", "idle", "longest") if name in options}
+    return Terms(rules=RULES, limits=Limits(**limits), **{"language": "en", **options})

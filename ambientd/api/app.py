@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final
 
 from aiohttp import web
 
 from ambientd.api import health, history, live, stream
 from ambientd.api.faults import faults
 from ambientd.api.services import SERVICES, Services
+
+PAGE_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+        " form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+"""What a page may do: speak to the box it came from, and to nobody else."""
 
 
 def application(services: Services) -> web.Application:
@@ -28,7 +40,7 @@ def _add_pages(app: web.Application, folder: Path) -> None:
 
     def serve(path: Path) -> Callable[[web.Request], Awaitable[web.FileResponse]]:
         async def page(_request: web.Request) -> web.FileResponse:
-            return web.FileResponse(path)
+            return web.FileResponse(path, headers=PAGE_HEADERS)
 
         return page
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -28,13 +27,12 @@ from ambientd.core.transcript import Gap, Line
 from ambientd.errors import AmbientError, ClientError, DecodeFailed
 from ambientd.session.ear import Hearing, hear
 from ambientd.session.hub import Hub
+from ambientd.session.inbox import Inbox
 from ambientd.session.intake import Intake
 from ambientd.session.ledger import Ledger
+from ambientd.session.limits import Lifetime, Limits
 
 logger = logging.getLogger(__name__)
-
-SLICE: Final = RATE
-"""Samples judged before other sessions get their turn on the event loop: 1 s is about 5 ms of voice detection."""
 
 LEAST_PARTIAL: Final = RATE * 3 // 4
 """New audio that makes another partial worth its decode."""
@@ -62,12 +60,7 @@ class Terms:
     channels: int = 1
     inbox: int = 30 * RATE
     """Samples that may wait to be judged before :meth:`Session.feed` waits."""
-    grace: float = 60.0
-    """Seconds a session waits for a client that vanished."""
-    idle: float = 300.0
-    """Seconds without audio or message after which the session ends."""
-    longest: float = 7200.0
-    """Seconds after which the session ends whatever happens."""
+    limits: Limits = field(default_factory=Limits)
 
 
 class Session:
@@ -83,7 +76,7 @@ class Session:
         self.metrics = SessionMetrics()
         self.finished = asyncio.Event()
         """Set once the session is stored as ended and its listeners have been told."""
-        self._began = time.monotonic()
+        self._lifetime = Lifetime(terms.limits)
         self._decoder = decoder
         self._ledger = ledger
         self._intake = Intake(sample_rate=terms.sample_rate, channels=terms.channels)
@@ -98,19 +91,11 @@ class Session:
         """Samples: how far the last line reaches."""
         self._unheard: Piece | None = None
         """The end of the last piece, if its decode stopped before it: to be heard with what follows."""
-        self._inbox: deque[Samples] = deque()
-        self._waiting = 0
-        """Samples in the inbox."""
-        self._changed = asyncio.Event()
-        self._drained = asyncio.Event()
-        self._drained.set()
+        self._inbox = Inbox(terms.inbox)
         self._reason: EndReason | None = None
         self._abandoned = False
         self._patience: asyncio.Timeout | None = None
         """Bounds the decode in flight once the session is abandoned."""
-        self._last_sign = self._began
-        self._gone_at: float | None = None
-        """When the client vanished; ``None`` while one is there."""
         self._acknowledged = 0
         self._partial_end = 0
         """Samples: how far the last partial reached."""
@@ -120,12 +105,12 @@ class Session:
     @property
     def duration(self) -> float:
         """Seconds since the session was opened."""
-        return time.monotonic() - self._began
+        return self._lifetime.seconds
 
     @property
     def lag(self) -> float:
         """Seconds of audio received and not yet judged."""
-        return self._waiting / RATE
+        return self._inbox.samples / RATE
 
     @property
     def text(self) -> str:
@@ -158,21 +143,19 @@ class Session:
         Raises:
             ClientError: the frame is not audio this session can read, or the session is ending.
         """
+        self.touch()
+        # Before the frame is counted as taken: whoever is cancelled here has lost nothing.
+        await self._inbox.room()
         if self.ending:
             raise ClientError(
                 "session_ending",
                 "the session is ending, and this audio was not taken",
                 hint="Open a new session.",
             )
-        self.touch()
-        audio = self._intake.receive(frame)
+        self._put(self._intake.receive(frame))
         if self._intake.taken - self._acknowledged >= self.terms.sample_rate:
             self._acknowledged = self._intake.taken
             self.hub.publish(protocol.ack(self._acknowledged))
-        while self._waiting >= self.terms.inbox and not self.ending:
-            self._drained.clear()
-            await self._drained.wait()
-        self._put(audio)
 
     @property
     def taken(self) -> int:
@@ -182,21 +165,20 @@ class Session:
     @property
     def deserted(self) -> bool:
         """Whether the client has vanished and may come back."""
-        return self._gone_at is not None
+        return self._lifetime.deserted
 
     def desert(self) -> None:
         """The client has vanished without an end: wait for it for the grace time, then end."""
-        if self.terms.grace == 0:
+        if self.terms.limits.grace == 0:
             self.end(EndReason.DISCONNECT)
             return
         self._intake.interrupt()
-        self._gone_at = time.monotonic()
-        self._changed.set()
+        self._lifetime.desert()
+        self._inbox.stir()
 
     def resume(self) -> None:
         """The client is back, and goes on from :attr:`taken`."""
-        self._gone_at = None
-        self.touch()
+        self._lifetime.resume()
 
     def configure(self, wishes: Wishes) -> None:
         """Takes over the language and the prompt a client wishes for, from the next piece on."""
@@ -215,14 +197,14 @@ class Session:
 
     def touch(self) -> None:
         """Notes a sign of life: the idle time starts anew."""
-        self._last_sign = time.monotonic()
+        self._lifetime.touch()
 
     def end(self, reason: EndReason) -> None:
         """Asks the session to end: what was received is still decoded and stored.  The first reason counts."""
         if self._reason is None:
             self._reason = reason
             self._put(self._intake.finish())
-            self._drained.set()
+            self._inbox.close()
 
     def abandon(self) -> None:
         """Gives up what is not yet decoded: it becomes a gap.  For a shutdown that must not wait any longer."""
@@ -231,10 +213,8 @@ class Session:
             self._patience.reschedule(asyncio.get_running_loop().time())
 
     def _put(self, audio: Samples) -> None:
-        self._inbox.append(audio)
-        self._waiting += len(audio)
+        self._inbox.put(audio)
         self.metrics = replace(self.metrics, received_samples=self.metrics.received_samples + len(audio))
-        self._changed.set()
 
     async def run(self) -> None:
         """Runs the session until it has ended and is stored.
@@ -262,15 +242,14 @@ class Session:
     async def _converse(self) -> None:
         while True:
             while self._inbox:
-                for piece in self._segmenter.receive(self._take()):
+                for piece in self._segmenter.receive(self._inbox.take()):
                     await self._commit(piece)
                 await self._settle()
                 await asyncio.sleep(0)
             if self.ending:
                 break
             await self._show_partial()
-            if not self._inbox:
-                await self._wait()
+            await self._wait()
         for piece in self._segmenter.finish():
             await self._commit(piece)
         await self._settle(now=True)
@@ -283,57 +262,18 @@ class Session:
             self._unheard = None
             await self._hear(tail, seam=True)
 
-    def _take(self) -> Samples:
-        audio = self._inbox.popleft()
-        if len(audio) > SLICE:
-            self._inbox.appendleft(audio[SLICE:])
-            audio = audio[:SLICE]
-        self._waiting -= len(audio)
-        if self._waiting < self.terms.inbox:
-            self._drained.set()
-        return audio
-
     async def _wait(self) -> None:
         """Waits for audio or the end, and ends the session when its time is up."""
-        end_at, reason, why = min(self._limits())
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(end_at - time.monotonic()):
-                await self._changed.wait()
-        except TimeoutError:
-            # A sign of life may have come meanwhile without waking anybody.
-            if min(self._limits())[0] <= time.monotonic():
-                self.hub.publish(
-                    protocol.error(
-                        ClientError(reason, f"{why}; the session ends now", hint="Open a new one.")
-                    )
-                )
-                self.end(reason)
-
-    def _limits(self) -> list[tuple[float, EndReason, str]]:
-        """When the session ends by itself, for which reason, and that reason in words."""
-        terms = self.terms
-        limits = [
-            (
-                self._began + terms.longest,
-                EndReason.MAX_DURATION,
-                f"the session has lasted {terms.longest:g} s",
-            ),
-            (
-                self._last_sign + terms.idle,
-                EndReason.IDLE,
-                f"nothing came from the client for {terms.idle:g} s",
-            ),
-        ]
-        if self._gone_at is not None:
-            limits.append(
-                (
-                    self._gone_at + terms.grace,
-                    EndReason.DISCONNECT,
-                    f"the client was gone for {terms.grace:g} s",
-                )
-            )
-        return limits
+        if not self._inbox:
+            try:
+                async with asyncio.timeout(self._lifetime.left()):
+                    await self._inbox.stirred()
+            except TimeoutError:
+                pass  # what it means is decided below: a sign of life may have come meanwhile
+        if self._lifetime.left() <= 0 and not self.ending:
+            reason, farewell = self._lifetime.verdict()
+            self.hub.publish(protocol.error(farewell))
+            self.end(reason)
 
     async def _commit(self, piece: Piece) -> None:
         """Hears a piece, together with what is unheard of the one before if it follows soon, else after that."""
@@ -448,8 +388,7 @@ class Session:
         self.hub.publish(protocol.error(error))
         self._reason = EndReason.ERROR
         self._inbox.clear()
-        self._waiting = 0
-        self._drained.set()
+        self._inbox.close()
 
     async def _finalise(self) -> None:
         reason = self._reason or EndReason.ERROR

@@ -11,14 +11,13 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from scripted import RULES, Engine, detect
+from scripted import Engine, detect, terms_of
 
 from ambientd.api import metrics
 from ambientd.api.app import application
 from ambientd.api.services import Services
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.registry import Registry, open_registry
-from ambientd.session.session import Terms
 from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
@@ -73,7 +72,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     database=database,
                     engine=engine,
                     metrics=collectors,
-                    terms=lambda: Terms(rules=RULES, **{"language": "en", **terms}),
+                    terms=lambda: terms_of(**terms),
                     model="scripted",
                     chunk_duration=1.0,
                     audio_buffer_size=8192,

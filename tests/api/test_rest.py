@@ -208,6 +208,7 @@ class TestPages:
         async with box.http.get(f"{box.url}/") as answer:
             assert answer.status == 200
             assert answer.content_type == "text/html"
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
     async def test_its_worklet_lies_beside_it(self, box):
         async with box.http.get(f"{box.url}/audio-processor.js") as answer:

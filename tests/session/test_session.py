@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scripted import RULES, Engine, detect, heard, silence, speech
+from scripted import Engine, detect, heard, silence, speech, terms_of
 
 from ambientd.core.audio import RATE, Samples, to_pcm16
 from ambientd.core.decoding import AUTO, Heard, Request
@@ -20,7 +20,7 @@ from ambientd.core.record import EndReason, SessionState
 from ambientd.core.transcript import Gap, Line
 from ambientd.errors import ClientError, DecodeFailed, StoreUnavailable
 from ambientd.session.hub import Listener
-from ambientd.session.session import Session, Terms
+from ambientd.session.session import Session
 
 CANARY = "xylophonequartz"
 
@@ -88,7 +88,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     session = Session(
         "visit-1",
-        Terms(rules=RULES, **{"language": "en", **terms}),
+        terms_of(**terms),
         detect=detect,
         decoder=engine or Engine(),
         ledger=ledger or Ledger(),

@@ -1,0 +1,74 @@
+"""Audio that waits to be judged: bounded in seconds, taken in slices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from ambientd.core.audio import RATE, Samples
+
+SLICE: Final = RATE
+"""Samples taken at once.  1 s is about 3 ms of voice detection; then others get their turn on the loop."""
+
+
+class Inbox:
+    """A queue of samples between whoever feeds a session and the session's task."""
+
+    def __init__(self, limit: int) -> None:
+        """``limit``: samples that may wait before :meth:`room` waits."""
+        self.samples = 0
+        """Samples that wait."""
+        self._limit = limit
+        self._blocks: deque[Samples] = deque()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._stir = asyncio.Event()
+
+    def __bool__(self) -> bool:
+        return bool(self._blocks)
+
+    async def room(self) -> None:
+        """Returns when fewer samples wait than the limit, or the inbox is closed."""
+        await self._room.wait()
+
+    def put(self, audio: Samples) -> None:
+        """Adds samples; never waits and never refuses: :meth:`room` comes first."""
+        if not len(audio):
+            return
+        self._blocks.append(audio)
+        self.samples += len(audio)
+        if self.samples >= self._limit:
+            self._room.clear()
+        self._stir.set()
+
+    def take(self) -> Samples:
+        """The oldest samples, at most :data:`SLICE` of them; there must be some."""
+        audio = self._blocks.popleft()
+        if len(audio) > SLICE:
+            self._blocks.appendleft(audio[SLICE:])
+            audio = audio[:SLICE]
+        self.samples -= len(audio)
+        if self.samples < self._limit:
+            self._room.set()
+        return audio
+
+    def stir(self) -> None:
+        """Wakes whoever waits for audio: something else has happened."""
+        self._stir.set()
+
+    async def stirred(self) -> None:
+        """Returns once audio has come, or :meth:`stir` was called, since the last time."""
+        await self._stir.wait()
+        self._stir.clear()
+
+    def close(self) -> None:
+        """Nobody need wait for room any more; what is there can still be taken."""
+        self._limit = 1 << 62
+        self._room.set()
+        self._stir.set()
+
+    def clear(self) -> None:
+        """Forgets what waits."""
+        self._blocks.clear()
+        self.samples = 0
