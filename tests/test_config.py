@@ -322,7 +322,7 @@ class TestRules:
         ("setting", "variables"),
         [
             ("segmentation.overlap_duration", {"WEBSOCKET_CHUNK_DURATION": "0.5"}),
-            ("segmentation.chunk_duration", {"WEBSOCKET_CHUNK_DURATION": "15"}),
+            ("segmentation.chunk_duration", {"WEBSOCKET_CHUNK_DURATION": "17"}),
             (
                 "segmentation.pause",
                 {"AMBIENTD_SEGMENTATION__PAUSE": "2.5", "AMBIENTD_SEGMENTATION__PATIENCE": "2"},
@@ -351,10 +351,10 @@ class TestRules:
         assert [fault.split(":")[0] for fault in told] == ["segmentation.overlap_duration"]
 
     def test_the_file_and_the_environment_are_judged_together(self, file: Path) -> None:
-        file.write_text("[segmentation]\nchunk_duration = 15\n")
+        file.write_text("[segmentation]\nchunk_duration = 17\n")
         assert len(faults(file)) == 1
         settings = load(file, HOME | {"AMBIENTD_SEGMENTATION__MAX_DURATION": "24"})
-        assert settings.segmentation.chunk_duration == 15
+        assert settings.segmentation.chunk_duration == 17
 
     def test_whatever_is_accepted_the_segmenter_can_work_by(self) -> None:
         from ambientd.daemon import terms  # noqa: PLC0415 - the wiring under test; heavy to import

@@ -136,9 +136,9 @@ class Audio(Table):
 class Segmentation(Table):
     """Where the conversation is cut into pieces for the engine."""
 
-    chunk_duration: Seconds = Field(default=6.0, ge=0.2, le=24)
+    chunk_duration: Seconds = Field(default=8.0, ge=0.2, le=24)
     """Least audio committed at once when a pause comes: shorter shows text earlier, longer hears better."""
-    max_duration: Seconds = Field(default=14.0, ge=4, le=28)
+    max_duration: Seconds = Field(default=16.0, ge=4, le=28)
     """Longest piece; speech without a pause is cut there at its quietest point."""
     overlap_duration: Seconds = Field(default=0.5, ge=0, le=2)
     """Audio kept from before the detected start of speech, so that no first syllable is cut off."""

@@ -55,8 +55,8 @@ class Rules:
     post_roll: int = RATE // 2
     """Kept after the last speech: soft word endings fall below the threshold."""
     pause: int = RATE // 2
-    least: int = 6 * RATE
-    most: int = 14 * RATE
+    least: int = 8 * RATE
+    most: int = 16 * RATE
     patience: int = 5 * RATE
     search: int = 5 * RATE
     min_speech: int = RATE // 4

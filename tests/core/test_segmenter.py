@@ -169,8 +169,8 @@ class TestProperties:
         {"release": 0.6, "threshold": 0.5},
         {"pause": RATE, "patience": RATE // 2},
         {"post_roll": RATE, "pause": RATE // 2},
-        {"least": 15 * RATE},
-        {"search": 14 * RATE},
+        {"least": 17 * RATE},
+        {"search": 16 * RATE},
     ],
 )
 def test_rules_that_contradict_each_other_are_refused(wrong: dict[str, float]):
