@@ -26,8 +26,9 @@ lint: dev  ## check style and layout
 types: dev  ## check the types
 	$(BIN)/mypy
 
-bench: dev engine model  ## measure accuracy, delay and load
-	$(BIN)/python -m tests.bench
+bench: export AMBIENTD_MODELS__DIRECTORY ?= $(CURDIR)/$(MODELS)
+bench: dev engine model  ## measure accuracy and cost on this machine
+	PYTHONPATH=tests $(BIN)/python -m bench
 
 model: $(MODELS)/base-q8_0.json $(MODELS)/silero-vad.json  ## fetch the speech models
 

@@ -24,7 +24,7 @@ from ambientd.core.record import EndReason, SessionState
 from ambientd.core.segmenter import Detect, Piece, Rules, Segmenter
 from ambientd.core.stabiliser import Stabiliser
 from ambientd.core.transcript import Gap, Line
-from ambientd.errors import AmbientError, ClientError, DecodeFailed
+from ambientd.errors import AmbientError, ClientError, DecodeFailed, StoreUnavailable
 from ambientd.session.ear import Hearing, hear
 from ambientd.session.hub import Hub
 from ambientd.session.inbox import Inbox
@@ -224,16 +224,17 @@ class Session:
                 interrupted at the next start.
         """
         try:
-            await self._converse()
-        except AmbientError as error:
-            self._fail(error)
-        # The task boundary: whatever a defect raised, the record is closed and the client told.
-        except Exception as error:
-            logger.exception("session failed", extra={"session": self.id, "error": type(error).__name__})
-            self._fail(
-                AmbientError("something went wrong inside the server", hint="Your lines so far are stored.")
-            )
-        try:
+            try:
+                await self._converse()
+            except StoreUnavailable as error:
+                self._fail(error)
+            # The task boundary: whatever a defect raised, the record is closed and the client told.
+            except Exception as error:
+                logger.exception("session failed", extra={"session": self.id, "error": type(error).__name__})
+                self._fail(
+                    AmbientError("something went wrong inside the server", hint="Your lines are stored.")
+                )
+                await self._mark(Gap(self._committed_end, self.metrics.received_samples, "error"))
             await self._finalise()
         finally:
             self.hub.close()
@@ -280,7 +281,7 @@ class Session:
         tail, self._unheard = self._unheard, None
         if tail is None:
             await self._hear(piece)
-        elif piece.start - tail.end <= LONGEST_PAUSE and piece.end - tail.start <= LONGEST_WINDOW:
+        elif _follows(piece, tail):
             await self._hear(tail.before(piece), seam=True)
         else:
             await self._hear(tail, seam=True)
@@ -346,6 +347,8 @@ class Session:
         )
 
     async def _mark(self, gap: Gap) -> None:
+        # A piece with a carried beginning starts before the end of what is committed.
+        gap = replace(gap, start=min(max(gap.start, self._committed_end), gap.end))
         metrics = replace(self.metrics, gap_samples=self.metrics.gap_samples + gap.end - gap.start)
         await self._ledger.append_gap(self.id, gap, metrics)
         self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
@@ -366,6 +369,10 @@ class Session:
         if fresh < max(LEAST_PARTIAL, round(self._partial_cost * RATE)):
             return
         self._partial_end = piece.end
+        if tail := self._unheard:
+            if not _follows(piece, tail):
+                return
+            piece = tail.before(piece)
         try:
             request = Request(
                 piece.audio, piece.start, piece.speech, self._language, self._prompt_now(), final=False
@@ -375,6 +382,8 @@ class Session:
             return  # the final of the same audio will come, or mark the gap
         self._partial_cost = heard.seconds
         self.metrics = replace(self.metrics, decode_seconds=self.metrics.decode_seconds + heard.seconds)
+        if tail:
+            heard = plausibility.without_repetition(heard, self._last_words)
         if plausibility.doubt(heard, speech=piece.speech) or not heard.words:
             return
         texts = [word.text for word in heard.words]
@@ -409,3 +418,8 @@ class Session:
             },
         )
         self.hub.publish(protocol.session_ended(self.id, reason=reason, lines=self.metrics.chunks_processed))
+
+
+def _follows(piece: Piece, tail: Piece) -> bool:
+    """Whether ``piece`` comes soon enough after ``tail``, and is short enough, to be heard with it."""
+    return piece.start - tail.end <= LONGEST_PAUSE and piece.end - tail.start <= LONGEST_WINDOW

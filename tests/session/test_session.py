@@ -375,9 +375,10 @@ async def test_a_defect_ends_one_session_cleanly_and_tells_nothing_of_its_inside
             await box.say(speech(1.5), silence(1))
             messages = await box.rest()
 
-    assert kinds(messages) == ["error", "session_ended"]
+    assert kinds(messages) == ["error", "gap", "session_ended"]
     assert CANARY not in str(messages)
     assert ledger.end["reason"] is EndReason.ERROR
+    assert ledger.gaps == [Gap(0, round(2.5 * RATE), "error")]
 
 
 async def test_an_abandoned_session_marks_what_it_could_not_decode():
