@@ -16,13 +16,12 @@ from typing import Final
 
 from ambientd.core import plausibility, protocol
 from ambientd.core.audio import RATE, Samples
-from ambientd.core.decoding import AUTO, Decoder, Request
+from ambientd.core.decoding import AUTO, Decoder
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.prompt import prompt_for
 from ambientd.core.protocol import Message, Wishes
 from ambientd.core.record import EndReason, SessionState
 from ambientd.core.segmenter import Detect, Piece, Rules, Segmenter
-from ambientd.core.stabiliser import Stabiliser
 from ambientd.core.transcript import Gap, Line
 from ambientd.errors import AmbientError, ClientError, DecodeFailed, StoreUnavailable
 from ambientd.session.ear import Hearing, hear
@@ -31,11 +30,9 @@ from ambientd.session.inbox import Inbox
 from ambientd.session.intake import Intake
 from ambientd.session.ledger import Ledger
 from ambientd.session.limits import Lifetime, Limits
+from ambientd.session.preview import Preview
 
 logger = logging.getLogger(__name__)
-
-LEAST_PARTIAL: Final = RATE * 3 // 4
-"""New audio that makes another partial worth its decode."""
 
 LONGEST_PAUSE: Final = 3 * RATE
 """Samples of silence after which what is unheard is not heard together with what follows."""
@@ -81,7 +78,7 @@ class Session:
         self._ledger = ledger
         self._intake = Intake(sample_rate=terms.sample_rate, channels=terms.channels)
         self._segmenter = Segmenter(detect, terms.rules)
-        self._stabiliser = Stabiliser()
+        self._preview = Preview(decoder)
         self._language = terms.language
         self._prompt = terms.prompt
         self._texts: list[str] = []
@@ -97,10 +94,6 @@ class Session:
         self._patience: asyncio.Timeout | None = None
         """Bounds the decode in flight once the session is abandoned."""
         self._acknowledged = 0
-        self._partial_end = 0
-        """Samples: how far the last partial reached."""
-        self._partial_cost = 0.0
-        """Seconds the last partial took."""
 
     @property
     def duration(self) -> float:
@@ -293,7 +286,7 @@ class Session:
         ``seam``: the piece begins a little before the end of what is committed.
         """
         ready = time.monotonic()
-        self._stabiliser.reset()
+        self._preview.reset()
         try:
             async with asyncio.timeout(0 if self._abandoned else None) as self._patience:
                 hearing = await hear(self._decoder, piece, language=self._language, prompt=self._prompt_now())
@@ -355,42 +348,23 @@ class Session:
         self.hub.publish(protocol.gap(gap))
 
     async def _show_partial(self) -> None:
-        """Decodes the open utterance for those who asked to see it.
-
-        Each pass covers at least as much new audio as the last took to compute, so that partials never use more
-        than their share.  Source of the rule: moonshine, docs/using/transcription.md.
-        """
-        if not self.hub.wants("partial"):
+        """Shows the open utterance to those who asked to see it."""
+        piece = self._segmenter.open_piece() if self.hub.wants("partial") else None
+        if piece is None or not self._preview.is_due(piece):
             return
-        piece = self._segmenter.open_piece()
-        if piece is None:
+        tail = self._unheard
+        if tail and not _follows(piece, tail):
             return
-        fresh = piece.end - max(piece.start, self._partial_end)
-        if fresh < max(LEAST_PARTIAL, round(self._partial_cost * RATE)):
-            return
-        self._partial_end = piece.end
-        if tail := self._unheard:
-            if not _follows(piece, tail):
-                return
-            piece = tail.before(piece)
-        try:
-            request = Request(
-                piece.audio, piece.start, piece.speech, self._language, self._prompt_now(), final=False
-            )
-            heard = plausibility.cleaned(await self._decoder.decode(request))
-        except DecodeFailed:
-            return  # the final of the same audio will come, or mark the gap
-        self._partial_cost = heard.seconds
-        self.metrics = replace(self.metrics, decode_seconds=self.metrics.decode_seconds + heard.seconds)
-        if tail:
-            heard = plausibility.without_repetition(heard, self._last_words)
-        if plausibility.doubt(heard, speech=piece.speech) or not heard.words:
-            return
-        texts = [word.text for word in heard.words]
-        stable = self._stabiliser.receive(texts)
-        self.hub.publish(
-            protocol.partial(" ".join(texts), " ".join(texts[:stable]), start=piece.start, end=piece.end)
+        glimpse = await self._preview.look(
+            tail.before(piece) if tail else piece,
+            language=self._language,
+            prompt=self._prompt_now(),
+            before=self._last_words if tail else (),
         )
+        if glimpse:
+            self.metrics = replace(self.metrics, decode_seconds=self.metrics.decode_seconds + glimpse.seconds)
+            text, stable = " ".join(glimpse.words), " ".join(glimpse.words[: glimpse.stable])
+            self.hub.publish(protocol.partial(text, stable, start=piece.start, end=piece.end))
 
     def _fail(self, error: AmbientError) -> None:
         """Ends the session at once: no more decoding, but what is stored stays, and the client learns why."""
