@@ -101,8 +101,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 ear=detector.stream,
                 decoder=lanes,
                 ledger=StoredLedger(sessions, Lines(database)),
-                # What is left of the time is for the last lines to reach the clients.
-                patience=0.75 * settings.server.shutdown_timeout,
+                patience=0,  # they have ended below, while the door was still open
             )
         )
         collectors, lanes.observe = metrics.collect(registry, lanes)
@@ -125,7 +124,8 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         )
         door = await _open_door(stack, app, settings)
         # Sessions end while the door is still open, so that clients get their last lines.
-        stack.push_async_callback(registry.close, within=0.75 * settings.server.shutdown_timeout)
+        # Of the time allowed a part is kept for marking what is not done, and for the sockets to close.
+        stack.push_async_callback(registry.close, within=0.5 * settings.server.shutdown_timeout)
         logger.info("ready", extra={"host": door.host, "port": door.port, "version": __version__})
         yield door
 
@@ -163,7 +163,7 @@ def terms(settings: Settings) -> Terms:
 async def _open_door(stack: AsyncExitStack, app: web.Application, settings: Settings) -> Door:
     host, port = settings.server.host, settings.server.port
     runner = web.AppRunner(
-        app, access_log_class=AccessLog, shutdown_timeout=0.25 * settings.server.shutdown_timeout
+        app, access_log_class=AccessLog, shutdown_timeout=0.2 * settings.server.shutdown_timeout
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

@@ -59,6 +59,7 @@ class Engine:
     waiting: int = 0
     busy: int = 0
     count: int = 1
+    idle: bool = True
     load: Load = field(default_factory=Load)
 
     async def decode(self, request: Request) -> Heard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -22,8 +23,9 @@ LARGEST_PAGE = 500
 async def page(request: web.Request) -> web.Response:
     """Stored sessions, newest first: ``limit``, ``before`` or ``after`` (a cursor), ``state``."""
     sessions = request.app[SERVICES].sessions
+    limit = _limit(request)
     found = await sessions.list_sessions(
-        _limit(request),
+        limit,
         before=request.query.get("before"),
         after=request.query.get("after"),
         state=_state(request),
@@ -32,7 +34,7 @@ async def page(request: web.Request) -> web.Response:
         {
             "sessions": [_fields(record) for record in found],
             "total": await sessions.count(_state(request)),
-            "next": cursor(found[-1]) if found else None,
+            "next": cursor(found[-1]) if len(found) == limit else None,
         }
     )
 
@@ -90,7 +92,7 @@ def _state(request: web.Request) -> SessionState | None:
 
 def _fields(record: SessionRecord) -> dict[str, Any]:
     ended_at = record.ended_at
-    duration = (ended_at - record.connected_at).total_seconds() if ended_at else 0.0
+    duration = ((ended_at or datetime.now(UTC)) - record.connected_at).total_seconds()
     return {
         "session_id": record.session_id,
         "state": record.state,

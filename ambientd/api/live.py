@@ -54,7 +54,7 @@ async def broadcast(request: web.Request) -> web.Response:
     check_origin(request)
     try:
         message = json.loads(await request.text())
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, LookupError):  # LookupError: an unknown charset
         raise ClientError("bad_json", "the body must be one JSON object") from None
     kind = message.get("type") if isinstance(message, dict) else None
     if not isinstance(kind, str) or not kind:

@@ -26,8 +26,14 @@ logger = logging.getLogger(__name__)
 
 routes = web.RouteTableDef()
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = 4.0
 """Seconds a peer has to answer a close frame."""
+
+SEND_PATIENCE: Final = 30.0
+"""Seconds a peer may leave one message unread once the system's own buffers are full."""
+
+_FAREWELLS: Final = {EndReason.SHUTDOWN: protocol.CLOSE_GOING_AWAY, EndReason.ERROR: protocol.CLOSE_ERROR}
+"""Reason of the session's end -> close code, where that is not the ordinary one."""
 
 HARD_LIMIT: Final = 16 * 2**20
 """Bytes of a frame beyond which aiohttp cuts the connection without a word; smaller ones that are still too big
@@ -86,25 +92,28 @@ async def refuse(socket: web.WebSocketResponse, error: AmbientError) -> None:
     """Tells why there will be no session, in a message and in the close frame, and closes."""
     code = error.close_code if isinstance(error, ClientError) else protocol.CLOSE_ERROR
     try:
-        await socket.send_json(protocol.error(error, code="store_unavailable"))
+        await socket.send_json(protocol.error(error))
     except ConnectionResetError:
         return
     # A close frame holds at most 123 bytes of reason.  Source: RFC 6455 section 5.5.
-    await socket.close(code=code or protocol.CLOSE_POLICY, message=error.message.encode()[:123])
+    reason = error.message if isinstance(error, ClientError) else "store unavailable"
+    await socket.close(code=code or protocol.CLOSE_POLICY, message=reason.encode()[:123])
 
 
 def check_origin(request: web.Request) -> None:
     """Refuses a page of another site that tries to speak to the box through the browser of someone near it.
 
-    Programs send no Origin.  A page opened from a file sends ``null``: the engineer's page works that way.
+    Programs send no Origin.  A page opened from a file sends ``null``: the engineer's page works that way.  A box that
+    listens on the loopback only also refuses foreign names for itself: a site's own name can be made to point here.
 
     Raises:
         HTTPForbidden: the page came from elsewhere.
     """
     origin = request.headers.get("Origin")
-    if origin in {None, "null"}:
+    # A sandboxed frame of any site sends null too, so it may open a session of its own and do nothing else.
+    if origin is None or (origin == "null" and request.method == "GET"):
         return
-    if urlsplit(origin).netloc != request.host:
+    if urlsplit(str(origin)).netloc != request.host:
         raise web.HTTPForbidden(text="This page may not connect: it was not served by this box.")
 
 
@@ -161,19 +170,25 @@ async def _converse(
 
 async def _write(socket: web.WebSocketResponse, listener: Listener) -> int | ClientError:
     """Sends what is queued until the session ends or the listener falls behind; gives the way to close."""
-    code = protocol.CLOSE_ENDED
+    too_slow = ClientError(
+        "too_slow",
+        "messages were not read fast enough",
+        hint="Read the transcript from /api/v1/sessions.",
+        close_code=protocol.CLOSE_POLICY,
+    )
+    reason = None
     while (message := await listener.next()) is not None:
-        await socket.send_json(message)
-        if message["type"] == "session_ended" and message["reason"] == EndReason.SHUTDOWN:
-            code = protocol.CLOSE_GOING_AWAY
+        try:
+            async with asyncio.timeout(SEND_PATIENCE):
+                await socket.send_json(message)
+        except TimeoutError:
+            return too_slow
+        if message["type"] == "session_ended":
+            reason = message["reason"]
     if listener.overrun:
-        return ClientError(
-            "too_slow",
-            "messages were not read fast enough",
-            hint="Read the transcript from /api/v1/sessions.",
-            close_code=protocol.CLOSE_POLICY,
-        )
-    return code
+        return too_slow
+    # Without a session_ended nothing was stored as ended.
+    return _FAREWELLS.get(reason, protocol.CLOSE_ENDED) if reason else protocol.CLOSE_ERROR
 
 
 async def _watch(socket: web.WebSocketResponse, pulse: _Pulse, *, every: float) -> None:
@@ -197,6 +212,10 @@ async def _read(
 ) -> ClientError | None:
     """Feeds the session until the socket closes; gives the fault if the connection cannot go on."""
     async for message in socket:
+        # Replies must not pile up faster than they can be sent: the client that asks faster waits, nobody else.
+        pulse.busy = True
+        await listener.room()
+        pulse.busy = False
         pulse.heard_at = time.monotonic()
         try:
             if message.type is WSMsgType.PING:

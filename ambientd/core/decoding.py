@@ -68,8 +68,18 @@ class Heard:
         return " ".join(segment.text for segment in self.segments)
 
 
+def nothing(language: str) -> Heard:
+    """The answer of an engine that heard no word."""
+    return Heard((), language, 0.0, "")
+
+
 class Decoder(Protocol):
     """Hears one request at a time for whoever asks; how many at once is the engine's affair."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether a request would be heard at once."""
+        ...
 
     async def decode(self, request: Request) -> Heard:
         """The words in ``request``.

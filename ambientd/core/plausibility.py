@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from ambientd.core.audio import seconds
+from ambientd.core.audio import RATE, seconds
 from ambientd.core.decoding import Heard
 from ambientd.core.transcript import Segment, Word
 
@@ -42,10 +42,22 @@ MOST_COMPRESSION: Final = 2.4
 LEAST_TO_COMPRESS: Final = 120
 """Characters below which the compression ratio says nothing."""
 
-_MARKER: Final = re.compile(r"[\[(*♪][^\])*♪]*[\])*♪]|♪")
-"""A noise marker such as [BLANK_AUDIO], (coughing) or *music*."""
+_WHOLE_MARKER: Final = re.compile(r"\s*[\[(*♪].*[\])*♪]\s*|[♪\s]+", re.DOTALL)
+"""A segment that is nothing but a description of a sound, such as [BLANK_AUDIO] or (dishes clattering)."""
 
-_OPENERS: Final = {"[": "]", "(": ")", "*": "*", "♪": "♪"}
+_MARKER: Final = re.compile(r"[\[(]([^\])]{1,60})[\])]|(?<!\S)\*(?=\S)([^*]{1,60})(?<=\S)\*|♪[^♪]*♪?")
+"""What may be such a description among words.  A lone asterisk is a multiplication: "2 * 50 mg"."""
+
+_NOISES: Final = frozenset(
+    word
+    for line in (
+        "applause beep beeping blank breathing chatter chuckles clears clicking cough coughing coughs cries crying",
+        "footsteps gasps groans inaudible indistinct laughing laughs laughter murmurs music noise pause phone ringing",
+        "rustling silence sighs silent singing sneezes sniffs sound static typing unintelligible whispering",
+    )
+    for word in line.split()
+)
+"""Words that describe a sound; brackets around others may hold what was said."""
 
 _SUBTITLE: Final = frozenset(
     {
@@ -80,10 +92,11 @@ def most_tokens(speech: int) -> int:
     return min(MOST_TOKENS, max(LEAST_LIMIT, 2 * SPARE_TOKENS + round(TOKENS_PER_SECOND * seconds(speech))))
 
 
-def doubt(heard: Heard, *, speech: int) -> str | None:
+def doubt(heard: Heard, *, speech: int, reached: int) -> str | None:
     """Why the text cannot be what was said, as one word; ``None`` where nothing speaks against it.
 
-    ``speech``: samples of the request's audio that the voice detector called speech.
+    ``speech``: samples of the request's audio that the voice detector called speech.  ``reached``: those of them that
+    lie before the end of the text's last segment; all, where there is no text.
     """
     if is_looped([_plain(word.text) for word in heard.words]):
         return "loop"
@@ -91,8 +104,8 @@ def doubt(heard: Heard, *, speech: int) -> str | None:
         return "loop"
     if heard.tokens >= SPARE_TOKENS + TOKENS_PER_SECOND * seconds(speech):
         return "babble"
-    if seconds(speech) >= ENOUGH_TO_SAY and (
-        is_guess(heard) or len(heard.words) < LEAST_WORDS_PER_SECOND * seconds(speech)
+    if seconds(reached) >= ENOUGH_TO_SAY and (
+        is_guess(heard) or len(heard.words) < LEAST_WORDS_PER_SECOND * seconds(reached)
     ):
         return "inaudible"
     return None
@@ -177,39 +190,47 @@ def _loop_start(words: list[str]) -> int | None:
 
 
 def _without_markers(segment: Segment) -> Segment:
-    if not any(opener in segment.text for opener in _OPENERS):
+    if _WHOLE_MARKER.fullmatch(segment.text):
+        return replace(segment, text="", words=())
+    line = " ".join(word.text for word in segment.words)
+    spans = [found.span() for found in _MARKER.finditer(line) if _is_noise(found)]
+    if not spans:
         return segment
-    text = " ".join(_MARKER.sub(" ", segment.text).split())
-    words: list[Word] = []
-    closer = None
+    kept, at = [], 0
     for word in segment.words:
-        if closer is None and word.text[:1] in _OPENERS and _MARKER.search(segment.text):
-            closer = _OPENERS[word.text[0]]
-            if closer in word.text[1:] or word.text == "♪":
-                closer = None
-            continue
-        if closer is not None:
-            if closer in word.text:
-                closer = None
-            continue
-        words.append(word)
-    return replace(segment, text=text if words else "", words=tuple(words))
+        if not any(start < at + len(word.text) and at < end for start, end in spans):
+            kept.append(word)
+        at += len(word.text) + 1
+    return replace(segment, text=" ".join(word.text for word in kept), words=tuple(kept))
 
 
-MOST_SAID_BEFORE: Final = 14
-"""Words that the end of one text and the beginning of the next may share by hearing the same audio twice."""
+def _is_noise(found: re.Match[str]) -> bool:
+    inside = found[1] or found[2] or ""
+    words = re.findall(r"[^\W_]+", inside)
+    return inside == inside.upper() or any(word.lower() in _NOISES for word in words)
 
 
-def without_repetition(heard: Heard, before: Sequence[str]) -> Heard:
+SEAM: Final = RATE * 7 // 10
+"""Samples behind the end of the committed text within which words can be an echo of it.  The audio heard twice is a
+tenth of a second; the rest is what a time token may be early."""
+
+LEAST_ECHO: Final = 4
+"""Letters of a single word that is taken for an echo.  "No" after "no" may be the answer to another question."""
+
+
+def without_repetition(heard: Heard, before: Sequence[str], end: int) -> Heard:
     """``heard`` without the words it opens with that are also the last words of ``before``.
 
-    For a decode that begins a little before the end of what is committed: the word at the seam may be heard twice.
+    For a decode that begins a little before ``end``, the end of what is committed (samples): the words at the seam may
+    be heard twice.  What lies further behind the seam was said twice.
     """
-    words = heard.words
+    words = [word for word in heard.words if word.end <= end + SEAM]
     said, saying = [_plain(word) for word in before], [_plain(word.text) for word in words]
-    longest = min(MOST_SAID_BEFORE, len(said), len(saying))
+    longest = min(len(said), len(saying))
     same = next((count for count in range(longest, 0, -1) if said[-count:] == saying[:count]), 0)
-    return _from(heard, words[:same]) if same else heard
+    if same == 0 or (same == 1 and len(saying[0]) < LEAST_ECHO):
+        return heard
+    return _from(heard, words[:same])
 
 
 def _from(heard: Heard, dropped: Sequence[Word]) -> Heard:

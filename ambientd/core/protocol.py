@@ -18,7 +18,7 @@ from ambientd.core.decoding import AUTO
 from ambientd.core.languages import LANGUAGES
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.transcript import Gap, Line, Segment, Word
-from ambientd.errors import AmbientError, ClientError
+from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 
 Message = Mapping[str, Any]
 """A message as a JSON object; ``type`` says which."""
@@ -272,13 +272,19 @@ def pong() -> Message:
     return {"type": "pong"}
 
 
-def error(reason: AmbientError, *, code: str = "internal") -> Message:
-    """Something the client should know: what happened and what to do."""
-    return {
-        "type": "error",
-        "code": reason.code if isinstance(reason, ClientError) else code,
-        "message": str(reason),
-    }
+def error(reason: AmbientError) -> Message:
+    """Something the client should know: what happened and what to do.
+
+    An operator's error names files and machines, so a client is told its kind only.
+    """
+    if isinstance(reason, ClientError):
+        code, message = reason.code, str(reason)
+    elif isinstance(reason, StoreUnavailable):
+        code = "store_unavailable"
+        message = "what is said cannot be stored now.  The box's log tells why; lines shown so far are kept."
+    else:
+        code, message = "internal", str(reason)
+    return {"type": "error", "code": code, "message": message}
 
 
 def session_ended(session_id: str, *, reason: str, lines: int) -> Message:

@@ -5,7 +5,7 @@ All times are samples at 16 kHz since the session started.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,15 @@ class Segment:
     end: int
     """Samples."""
     words: tuple[Word, ...]
+
+    def not_before(self, moment: int) -> Segment:
+        """The same phrase with every time before ``moment`` (samples) moved up to it."""
+        if self.start >= moment:
+            return self
+        words = tuple(
+            replace(word, start=max(word.start, moment), end=max(word.end, moment)) for word in self.words
+        )
+        return Segment(self.text, moment, max(self.end, moment), words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,11 @@ class Lanes:
         """Called after each decode with the request, the seconds it waited and the seconds it took."""
 
     @property
+    def idle(self) -> bool:
+        """Whether a lane is free."""
+        return bool(self._free)
+
+    @property
     def waiting(self) -> int:
         """Requests that have no lane yet."""
         return len(self._queue)

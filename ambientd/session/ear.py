@@ -10,7 +10,8 @@
     Rule 5  Where Whisper stopped early, so that speech lies behind its last time token, that speech is *unheard*: it
             is to be heard again together with what follows.  One piece in twelve loses a clause that way otherwise.
 
-So no piece ever costs more than one ordinary and one careful decode.
+So no piece costs more than one ordinary and one careful decode; what is unheard is heard again as part of the next, and
+whoever calls may say that enough has been carried.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ WORTH_HEARING: Final = RATE * 6 // 10
 MARGIN: Final = RATE // 10
 """Samples before the last time token at which the next decode begins: the time may be a little late."""
 LEAST_HEARD: Final = RATE
-"""A text that reaches less far is no progress; hearing the rest again would hear the same.
+"""A text that reaches less far is no progress: hearing the rest again would hear the same, so it is a gap.
 Source of the three: measured, docs/benchmarks.md."""
 
 
@@ -50,8 +51,12 @@ class Hearing:
     """The end of the piece, if it holds speech that the text does not reach."""
 
 
-async def hear(decoder: Decoder, piece: Piece, *, language: str, prompt: str = "") -> Hearing:
+async def hear(
+    decoder: Decoder, piece: Piece, *, language: str, prompt: str = "", may_carry: bool = True
+) -> Hearing:
     """The believable words in ``piece``.
+
+    ``may_carry``: whether what is unheard may be left for later; otherwise it is a gap.
 
     Raises:
         DecodeFailed: the engine gave no answer at all.
@@ -59,28 +64,30 @@ async def hear(decoder: Decoder, piece: Piece, *, language: str, prompt: str = "
     request = Request(piece.audio, piece.start, piece.speech, language, prompt)
     heard = plausibility.cleaned(await decoder.decode(request))
     spent = heard.seconds
-    doubt = plausibility.doubt(heard, speech=piece.speech)
-    gap = None
+    doubt = _doubt(heard, piece)
     if doubt:
         careful = replace(request, prompt="", temperature=CHANCE)
         heard = plausibility.cleaned(await decoder.decode(careful))
         spent += heard.seconds
-        doubt = plausibility.doubt(heard, speech=piece.speech)
+        doubt = _doubt(heard, piece)
+    gap = None
     if doubt:
         heard, gap = _believable(heard, piece, doubt)
-    if plausibility.is_subtitle(heard, speech=piece.speech) or plausibility.is_guess(heard):
+    if is_silence(heard, piece):
         heard = replace(heard, segments=())
-    return Hearing(heard, spent, gap, None if gap else _unheard(heard, piece))
+    if gap or not heard.segments:
+        return Hearing(heard, spent, gap)
+    return _with_rest(Hearing(heard, spent), piece, may_carry=may_carry)
 
 
-def _unheard(heard: Heard, piece: Piece) -> Piece | None:
-    """The end of the piece that the text does not reach; ``None`` if no speech worth a decode lies there."""
-    if not heard.segments:
-        return None
-    reached = heard.segments[-1].end
-    if reached < piece.start + LEAST_HEARD or piece.after(reached).speech < WORTH_HEARING:
-        return None
-    return piece.after(reached - MARGIN)
+def is_silence(heard: Heard, piece: Piece) -> bool:
+    """Whether the text is one that Whisper makes up where nothing was said."""
+    return plausibility.is_subtitle(heard, speech=piece.speech) or plausibility.is_guess(heard)
+
+
+def _doubt(heard: Heard, piece: Piece) -> str | None:
+    reached = heard.segments[-1].end if heard.segments else piece.end
+    return plausibility.doubt(heard, speech=piece.speech, reached=piece.speech - piece.after(reached).speech)
 
 
 def _believable(heard: Heard, piece: Piece, doubt: str) -> tuple[Heard, Gap | None]:
@@ -91,4 +98,14 @@ def _believable(heard: Heard, piece: Piece, doubt: str) -> tuple[Heard, Gap | No
     if kept is heard and not (doubt == "inaudible" and heard.words and not plausibility.is_guess(heard)):
         kept = replace(heard, segments=())
     end = kept.segments[-1].end if kept.segments else piece.start
-    return kept, Gap(min(end, piece.end), piece.end, doubt)
+    return kept, Gap(end, piece.end, doubt) if end < piece.end else None
+
+
+def _with_rest(hearing: Hearing, piece: Piece, *, may_carry: bool) -> Hearing:
+    """Rule 5: what to do with speech that the text does not reach."""
+    reached = hearing.heard.segments[-1].end
+    if piece.after(reached).speech < WORTH_HEARING:
+        return hearing
+    if may_carry and reached >= piece.start + LEAST_HEARD:
+        return replace(hearing, unheard=piece.after(reached - MARGIN))
+    return replace(hearing, gap=Gap(reached, piece.end, "inaudible"))

@@ -25,6 +25,7 @@ class Listener:
         """Whether messages had to be dropped: the listener must read the store instead."""
         self._waiting: deque[Message] = deque()
         self._changed = asyncio.Event()
+        self._taken = asyncio.Event()
         self._closed = False
 
     def put(self, message: Message) -> None:
@@ -37,6 +38,7 @@ class Listener:
         if len(self._waiting) >= DEPTH:
             self.overrun = True
             self._waiting.clear()
+            self._taken.set()
         else:
             self._waiting.append(message)
         self._changed.set()
@@ -45,6 +47,13 @@ class Listener:
         """No message will follow those that wait."""
         self._closed = True
         self._changed.set()
+        self._taken.set()
+
+    async def room(self) -> None:
+        """Returns while at most half of the queue is taken, or the listener is closed or overrun."""
+        while len(self._waiting) > DEPTH // 2 and not (self._closed or self.overrun):
+            self._taken.clear()
+            await self._taken.wait()
 
     async def next(self) -> Message | None:
         """The next message; ``None`` once closed, or overrun, and nothing waits."""
@@ -53,6 +62,7 @@ class Listener:
                 return None
             self._changed.clear()
             await self._changed.wait()
+        self._taken.set()
         return self._waiting.popleft()
 
 

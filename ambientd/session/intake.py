@@ -7,7 +7,7 @@ Rule 3  What the settings promise (rate, channels) is converted; 16 kHz mono pas
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import soxr
@@ -16,6 +16,9 @@ from ambientd.core import pcm
 from ambientd.core.audio import BYTES_PER_SAMPLE, RATE, Samples, from_pcm16
 from ambientd.core.protocol import CLOSE_UNSUPPORTED
 from ambientd.errors import ClientError
+
+LONGEST_HEADER: Final = 44
+"""Bytes of the header that nearly every WAV file has: RIFF, one format chunk of 16 bytes, the data chunk's start."""
 
 
 class Intake:
@@ -29,6 +32,8 @@ class Intake:
         """Whole samples taken from the client, counted per channel and at the client's own rate."""
         self._carried = b""
         self._first = True
+        self._start = b""
+        """The beginning of what may be a WAV header."""
         self._resampler: Any = soxr.ResampleStream(sample_rate, RATE, 1) if sample_rate != RATE else None
 
     def receive(self, frame: bytes) -> Samples:
@@ -44,6 +49,11 @@ class Intake:
                 hint="Send PCM, or end_session when there is no more.",
             )
         if self._first:
+            frame = self._start + frame
+            if len(frame) < LONGEST_HEADER and frame.startswith((b"RIFF"[: len(frame)], b"RIFF")):
+                self._start = frame  # perhaps a header cut in two: the next frame will tell
+                return np.empty(0, np.float32)
+            self._start = b""
             frame = self._without_wav_header(frame)
             self._first = False
         if pcm.is_float32(frame):

@@ -16,6 +16,7 @@ from ambientd.core.decoding import Decoder, Request
 from ambientd.core.segmenter import Piece
 from ambientd.core.stabiliser import Stabiliser
 from ambientd.errors import DecodeFailed
+from ambientd.session.ear import is_silence
 
 LEAST_NEW: Final = RATE * 3 // 4
 """Samples of new audio that make another pass worth its decode."""
@@ -48,15 +49,20 @@ class Preview:
         self._stabiliser.reset()
 
     def is_due(self, piece: Piece) -> bool:
-        """Whether enough is new in the open ``piece`` for another pass."""
-        return piece.end - max(piece.start, self._seen) >= max(LEAST_NEW, round(self._cost * RATE))
+        """Whether enough is new in the open ``piece`` for another pass, and a lane is free for it.
+
+        A preview never waits for a lane: while it did, its own session could not ask for a final.
+        """
+        return self._decoder.idle and piece.end - max(piece.start, self._seen) >= max(
+            LEAST_NEW, round(self._cost * RATE)
+        )
 
     async def look(
-        self, piece: Piece, *, language: str, prompt: str, before: Sequence[str]
+        self, piece: Piece, *, language: str, prompt: str, before: Sequence[str], end: int
     ) -> Glimpse | None:
         """Decodes the open piece as it is now; ``None`` if nothing believable came of it.
 
-        ``before``: the last committed words, where the piece begins a little before their end.
+        ``before``: the last committed words, where the piece begins a little before their ``end`` (samples).
         """
         self._seen = piece.end
         request = Request(piece.audio, piece.start, piece.speech, language, prompt, final=False)
@@ -65,7 +71,7 @@ class Preview:
         except DecodeFailed:
             return None  # the final of the same audio will come, or mark the gap
         self._cost = heard.seconds
-        if plausibility.doubt(heard, speech=piece.speech):
+        if plausibility.doubt(heard, speech=piece.speech, reached=0) or is_silence(heard, piece):
             return None
-        words = tuple(word.text for word in plausibility.without_repetition(heard, before).words)
+        words = tuple(word.text for word in plausibility.without_repetition(heard, before, end).words)
         return Glimpse(words, self._stabiliser.receive(words), heard.seconds) if words else None

@@ -8,6 +8,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from ambientd.core.decoding import Decoder
 from ambientd.core.metrics import SessionMetrics
@@ -19,6 +20,10 @@ from ambientd.session.ledger import Ledger
 from ambientd.session.session import Session, Terms
 
 logger = logging.getLogger(__name__)
+
+
+LAST_WORD: Final = 3.0
+"""Seconds an abandoned session may take to write down what it could not do."""
 
 
 class Registry:
@@ -105,6 +110,7 @@ class Registry:
             )
         except BaseException:
             del self._live[name]
+            session.finished.set()  # somebody may be waiting for its end already
             raise
         self.opened += 1
         self._tasks.create_task(self._run(session), name=f"session {name}")
@@ -125,12 +131,18 @@ class Registry:
 
         Raises:
             ClientError: no live session has this id.
+            StoreUnavailable: it has ended, but its end is not on record.
         """
         session = self._live.get(session_id)
         if session is None:
             raise ClientError("no_such_session", "no live session has this id")
         session.end(reason)
         await session.finished.wait()
+        if not session.stored:
+            raise StoreUnavailable(
+                f"the end of session {session_id} could not be stored",
+                hint="It is closed as interrupted at the next start; the log tells why.",
+            )
         return session
 
     def broadcast(self, message: Message) -> int:
@@ -153,8 +165,9 @@ class Registry:
             logger.warning("sessions cut short at shutdown", extra={"live": len(self._live)})
             for session in self:
                 session.abandon()
-            for session in sessions:
-                await session.finished.wait()
+            async with asyncio.timeout(LAST_WORD):
+                for session in sessions:
+                    await session.finished.wait()
 
     @property
     def totals(self) -> SessionMetrics:
@@ -168,6 +181,9 @@ class Registry:
             logger.error(  # noqa: TRY400  # the operator needs the sentence, not the stack
                 "session not closed on record", extra={"session": session.id, "error": error}
             )
+        # One room's defect must not close the others.
+        except Exception as error:
+            logger.exception("session failed", extra={"session": session.id, "error": type(error).__name__})
         finally:
             del self._live[session.id]
             self._past += session.metrics

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from ambientd.core import plausibility, protocol
 from ambientd.core.audio import RATE, Samples
-from ambientd.core.decoding import AUTO, Decoder
+from ambientd.core.decoding import AUTO, Decoder, nothing
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.prompt import prompt_for
 from ambientd.core.protocol import Message, Wishes
@@ -39,6 +40,9 @@ LONGEST_PAUSE: Final = 3 * RATE
 
 LONGEST_WINDOW: Final = 28 * RATE
 """Samples one decode may hold: Whisper's window is 30 s."""
+
+MOST_CARRIED: Final = 2
+"""Times in a row that something may be left unheard; a decoder that stops early every time must not cost more."""
 
 LEAST_TO_DETECT: Final = 3 * RATE
 """Speech a piece must hold for its detected language to be kept for the session."""
@@ -72,7 +76,9 @@ class Session:
         self.hub = Hub()
         self.metrics = SessionMetrics()
         self.finished = asyncio.Event()
-        """Set once the session is stored as ended and its listeners have been told."""
+        """Set once the session has ended and its listeners have been told."""
+        self.stored = False
+        """Whether the ending is on record."""
         self._lifetime = Lifetime(terms.limits)
         self._decoder = decoder
         self._ledger = ledger
@@ -86,8 +92,16 @@ class Session:
         """Of the last line."""
         self._committed_end = 0
         """Samples: how far the last line reaches."""
+        self._decoded_end = 0
+        """Samples: how far the engine has been."""
         self._unheard: Piece | None = None
         """The end of the last piece, if its decode stopped before it: to be heard with what follows."""
+        self._carried = 0
+        """How often in a row something was left unheard."""
+        self._hearing: Piece | None = None
+        """The piece being decoded, until it is a line, a gap or nothing."""
+        self._shown = False
+        """Whether a partial stands on the listeners' screens."""
         self._inbox = Inbox(terms.inbox)
         self._reason: EndReason | None = None
         self._abandoned = False
@@ -227,31 +241,42 @@ class Session:
                 self._fail(
                     AmbientError("something went wrong inside the server", hint="Your lines are stored.")
                 )
-                await self._mark(Gap(self._committed_end, self.metrics.received_samples, "error"))
+                await self._mark_rest("error")
             await self._finalise()
+            self.stored = True
+        except StoreUnavailable as error:
+            self._fail(error)
+            raise
         finally:
             self.hub.close()
             self.finished.set()
 
     async def _converse(self) -> None:
-        while True:
-            while self._inbox:
+        while not self._abandoned:
+            while self._inbox and not self._abandoned:
                 for piece in self._segmenter.receive(self._inbox.take()):
                     await self._commit(piece)
                 await self._settle()
+                self._expire()
                 await asyncio.sleep(0)
             if self.ending:
                 break
             await self._show_partial()
             await self._wait()
-        for piece in self._segmenter.finish():
+        for piece in [] if self._abandoned else self._segmenter.finish():
             await self._commit(piece)
         await self._settle(now=True)
+        if self._abandoned:
+            await self._mark_rest("shutdown")
 
     async def _settle(self, *, now: bool = False) -> None:
         """Hears what is unheard by itself, once it is clear that nothing will follow it soon."""
-        while (tail := self._unheard) and (
-            now or (not self._segmenter.speaking and self._segmenter.received - tail.end > LONGEST_PAUSE)
+        while (
+            (tail := self._unheard)
+            and not self._abandoned
+            and (
+                now or (not self._segmenter.speaking and self._segmenter.received - tail.end > LONGEST_PAUSE)
+            )
         ):
             self._unheard = None
             await self._hear(tail, seam=True)
@@ -264,6 +289,10 @@ class Session:
                     await self._inbox.stirred()
             except TimeoutError:
                 pass  # what it means is decided below: a sign of life may have come meanwhile
+        self._expire()
+
+    def _expire(self) -> None:
+        """Ends the session if its time is up."""
         if self._lifetime.left() <= 0 and not self.ending:
             reason, farewell = self._lifetime.verdict()
             self.hub.publish(protocol.error(farewell))
@@ -287,52 +316,68 @@ class Session:
         """
         ready = time.monotonic()
         self._preview.reset()
+        self._hearing = piece
         try:
             async with asyncio.timeout(0 if self._abandoned else None) as self._patience:
-                hearing = await hear(self._decoder, piece, language=self._language, prompt=self._prompt_now())
+                hearing = await hear(
+                    self._decoder,
+                    piece,
+                    language=self._language,
+                    prompt=self._prompt_now(),
+                    may_carry=self._carried < MOST_CARRIED,
+                )
         except DecodeFailed as error:
             logger.warning("piece not decoded", extra={"session": self.id, "error": error})
-            await self._mark(Gap(piece.start, piece.end, "decode_failed"))
-            return
+            hearing = Hearing(nothing(self._language), 0.0, Gap(piece.start, piece.end, "decode_failed"))
         except TimeoutError:
-            await self._mark(Gap(piece.start, piece.end, "shutdown"))
-            return
+            return  # abandoned: the piece becomes part of one gap at the end
         finally:
             self._patience = None
         if seam:
-            hearing = replace(hearing, heard=plausibility.without_repetition(hearing.heard, self._last_words))
+            heard = plausibility.without_repetition(hearing.heard, self._last_words, self._committed_end)
+            hearing = replace(hearing, heard=heard)
         self._note(piece, hearing)
-        self._unheard = hearing.unheard
         if hearing.heard.words:
-            line = self._line(hearing, piece, processing_ms=1000 * (time.monotonic() - ready))
-            metrics = self.metrics.with_line(line)
-            await self._ledger.append_line(self.id, line, metrics)
-            self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
-            self._texts.append(line.text)
-            self._committed_end = line.end
-            self._last_words = [word.text for word in line.words]
-            self.hub.publish(protocol.transcript(line, session_time=self.duration))
+            await self._write(self._line(hearing, piece, processing_ms=1000 * (time.monotonic() - ready)))
+        elif self._shown:
+            self._show((), 0, piece)
         if hearing.gap:
             await self._mark(hearing.gap)
+        self._unheard = hearing.unheard
+        self._carried = self._carried + 1 if hearing.unheard else 0
+        self._hearing = None
+
+    async def _write(self, line: Line) -> None:
+        metrics = self.metrics.with_line(line)
+        await self._ledger.append_line(self.id, line, metrics)
+        self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
+        self._texts.append(line.text)
+        self._committed_end = line.end
+        self._last_words = [word.text for word in line.words]
+        self._shown = False
+        self.hub.publish(protocol.transcript(line, session_time=self.duration))
 
     def _note(self, piece: Piece, hearing: Hearing) -> None:
         self.metrics = replace(
             self.metrics,
-            decoded_samples=self.metrics.decoded_samples + len(piece.audio),
+            decoded_samples=self.metrics.decoded_samples + piece.end - max(piece.start, self._decoded_end),
             decode_seconds=self.metrics.decode_seconds + hearing.seconds,
         )
+        self._decoded_end = piece.end
         if self._language == AUTO and piece.speech >= LEAST_TO_DETECT and hearing.heard.words:
             self._language = hearing.heard.language
 
     def _line(self, hearing: Hearing, piece: Piece, *, processing_ms: float) -> Line:
         heard = hearing.heard
+        start = max(piece.start, self._committed_end)
+        segments = tuple(segment.not_before(start) for segment in heard.segments)
         return Line(
             index=self.metrics.chunks_processed,
             text=heard.text,
-            start=max(piece.start, self._committed_end),
-            # What is unheard belongs to the next line.
-            end=heard.segments[-1].end if hearing.unheard else piece.end,
-            segments=heard.segments,
+            start=start,
+            # What follows belongs to the next line, or to the gap.
+            end=segments[-1].end if hearing.unheard or hearing.gap else piece.end,
+            segments=segments,
             confidence=plausibility.confidence(heard.words),
             language=heard.language,
             model=heard.model,
@@ -341,11 +386,19 @@ class Session:
 
     async def _mark(self, gap: Gap) -> None:
         # A piece with a carried beginning starts before the end of what is committed.
-        gap = replace(gap, start=min(max(gap.start, self._committed_end), gap.end))
+        gap = replace(gap, start=max(gap.start, self._committed_end))
+        if gap.start >= gap.end:
+            return
         metrics = replace(self.metrics, gap_samples=self.metrics.gap_samples + gap.end - gap.start)
         await self._ledger.append_gap(self.id, gap, metrics)
         self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
         self.hub.publish(protocol.gap(gap))
+
+    async def _mark_rest(self, reason: str) -> None:
+        """Marks everything that is neither decoded nor known to be silence."""
+        open_pieces = (self._hearing, self._unheard, self._segmenter.open_piece())
+        start = min((piece.start for piece in open_pieces if piece), default=self._segmenter.received)
+        await self._mark(Gap(start, self.metrics.received_samples, reason))
 
     async def _show_partial(self) -> None:
         """Shows the open utterance to those who asked to see it."""
@@ -355,21 +408,34 @@ class Session:
         tail = self._unheard
         if tail and not _follows(piece, tail):
             return
-        glimpse = await self._preview.look(
-            tail.before(piece) if tail else piece,
-            language=self._language,
-            prompt=self._prompt_now(),
-            before=self._last_words if tail else (),
-        )
+        try:
+            async with asyncio.timeout(None) as self._patience:
+                glimpse = await self._preview.look(
+                    tail.before(piece) if tail else piece,
+                    language=self._language,
+                    prompt=self._prompt_now(),
+                    before=self._last_words if tail else (),
+                    end=self._committed_end,
+                )
+        except TimeoutError:
+            return  # abandoned
+        finally:
+            self._patience = None
         if glimpse:
             self.metrics = replace(self.metrics, decode_seconds=self.metrics.decode_seconds + glimpse.seconds)
-            text, stable = " ".join(glimpse.words), " ".join(glimpse.words[: glimpse.stable])
-            self.hub.publish(protocol.partial(text, stable, start=piece.start, end=piece.end))
+            self._show(glimpse.words, glimpse.stable, piece)
+
+    def _show(self, words: Sequence[str], stable: int, piece: Piece) -> None:
+        """Shows the open utterance; no words take back what was shown."""
+        self._shown = bool(words)
+        text, kept = " ".join(words), " ".join(words[:stable])
+        self.hub.publish(protocol.partial(text, kept, start=piece.start, end=piece.end))
 
     def _fail(self, error: AmbientError) -> None:
         """Ends the session at once: no more decoding, but what is stored stays, and the client learns why."""
         self.hub.publish(protocol.error(error))
         self._reason = EndReason.ERROR
+        self._shown = False
         self._inbox.clear()
         self._inbox.close()
 

@@ -77,6 +77,23 @@ class TestLive:
         assert (status, body["sessions"]) == (200, 2)
         assert [await socket.receive_json() for socket in sockets] == [message, message]
 
+    async def test_a_body_in_an_unknown_charset_is_refused(self, box):
+        status, answer = await post(
+            box,
+            "/api/v1/websocket/broadcast",
+            data=b"{}",
+            headers={"Content-Type": "text/plain; charset=odd"},
+        )
+
+        assert (status, answer["code"]) == (400, "bad_json")
+
+    async def test_a_sandboxed_frame_cannot_broadcast(self, box):
+        message = {"type": "announcement", "message": "x"}
+
+        status, _ = await post(box, "/api/v1/websocket/broadcast", json=message, headers={"Origin": "null"})
+
+        assert status == 403
+
     @pytest.mark.parametrize("body", ["nonsense", "[]", "{}", '{"type": 3}', '{"type": ""}'])
     async def test_a_broadcast_without_a_type_is_refused(self, box, body):
         status, answer = await post(box, "/api/v1/websocket/broadcast", data=body)

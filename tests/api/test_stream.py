@@ -12,6 +12,7 @@ from aiohttp import WSMsgType
 from scripted import Engine, heard, silence, speech
 
 from ambientd.core.audio import to_pcm16
+from ambientd.errors import StoreUnavailable
 
 Socket = aiohttp.ClientWebSocketResponse
 
@@ -181,6 +182,18 @@ class TestBadInput:
 
         assert (await receive(socket))["metrics"]["received_samples"] == 1000
 
+    @pytest.mark.parametrize("cut", [1, 3, 4, 20, 43])
+    async def test_a_wav_header_may_be_cut_in_two(self, box, cut):
+        socket = await box.connect()
+        await receive(socket)
+        fmt = struct.pack("<HHIIHH", 1, 1, 16000, 32000, 2, 16)
+        wav = b"RIFF\0\0\0\0WAVEfmt " + struct.pack("<I", 16) + fmt + b"data\0\0\0\0" + SPEECH[:2000]
+        await socket.send_bytes(wav[:cut])
+        await socket.send_bytes(wav[cut:])
+        await socket.send_json({"type": "session_info"})
+
+        assert (await receive(socket))["metrics"]["received_samples"] == 1000
+
     @pytest.mark.parametrize("start", [b"fLaC", b"OggS", b"ID3", b"RIFF\0\0\0\0WAVEfmt "])
     async def test_any_other_file_closes_the_connection_with_the_reason(self, box, start):
         socket = await box.connect()
@@ -325,6 +338,49 @@ class TestHeartbeat:
 
         assert [m["type"] for m in messages] == ["transcript"] * 4 + ["session_ended"]
         assert code == 1000
+
+
+class TestBursts:
+    """A client that reads what it is sent is never dropped, however fast it asks."""
+
+    async def test_a_burst_of_pings(self, box):
+        socket = await box.connect()
+        await receive(socket)
+        for _ in range(300):
+            await socket.send_json({"type": "ping"})
+
+        assert [(await receive(socket))["type"] for _ in range(300)] == ["pong"] * 300
+
+    async def test_much_audio_after_the_end(self, open_box):
+        box = await open_box(engine=Engine(delay=0.2))
+        socket = await box.connect()
+        await receive(socket)
+        await socket.send_bytes(SPEECH)
+        await socket.send_json({"type": "end_session"})
+        for _ in range(200):
+            await socket.send_bytes(SPEECH[:640])
+
+        messages, code = await rest(socket)
+
+        kinds = [m["type"] for m in messages if m["type"] != "error"]
+        assert kinds == ["transcript", "session_ended"]
+        assert code == 1000
+
+
+async def test_a_session_that_cannot_be_stored_as_ended_closes_with_1011(box, monkeypatch):
+    socket = await box.connect("/ws/transcribe/broken")
+    await receive(socket)
+
+    async def broken(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("write to /var/lib/x.db: disk full")
+
+    monkeypatch.setattr(box.registry._ledger, "finalise", broken)
+    async with box.http.post(f"{box.url}/api/v1/websocket/sessions/broken/end") as answer:
+        assert answer.status == 503
+    messages, code = await rest(socket)
+
+    assert [m["code"] for m in messages] == ["store_unavailable"]
+    assert code == 1011
 
 
 async def test_a_listener_that_does_not_read_is_dropped_and_the_session_lives(open_box):

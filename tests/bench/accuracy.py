@@ -44,6 +44,7 @@ class Inline:
 
     def __init__(self, whisper: Whisper) -> None:
         self._whisper = whisper
+        self.idle = True
 
     async def decode(self, request: Request) -> Heard:
         return self._whisper.hear(request)

@@ -37,8 +37,17 @@ class TestMarkers:
         assert segment.text == "I feel better today."
         assert [word.text for word in segment.words] == ["I", "feel", "better", "today."]
 
-    def test_plain_text_is_untouched(self):
-        text = heard("Take 20 mg twice a day.")
+    @pytest.mark.parametrize(
+        "spoken",
+        [
+            "Take 20 mg twice a day.",
+            "I took 2 * 50 mg and 3 * 20 mg daily.",
+            "Once a day (not three times) please.",
+            "Take it [twice] daily.",
+        ],
+    )
+    def test_what_was_said_is_untouched(self, spoken: str):
+        text = heard(spoken)
 
         assert cleaned(text) == text
 
@@ -54,7 +63,7 @@ class TestLoops:
         ],
     )
     def test_a_loop_is_doubted(self, text: str):
-        assert doubt(heard(text), speech=60 * RATE) == "loop"
+        assert doubt(heard(text), speech=60 * RATE, reached=60 * RATE) == "loop"
 
     @pytest.mark.parametrize(
         "text",
@@ -66,13 +75,13 @@ class TestLoops:
         ],
     )
     def test_what_people_say_twice_is_believed(self, text: str):
-        assert doubt(heard(text), speech=5 * RATE) is None
+        assert doubt(heard(text), speech=5 * RATE, reached=5 * RATE) is None
 
     def test_more_words_than_anyone_can_say_are_doubted(self):
         text = " ".join(sha256(bytes([n])).hexdigest()[:5] for n in range(40))
 
-        assert doubt(heard(text), speech=3 * RATE) == "babble"
-        assert doubt(heard(text), speech=12 * RATE) is None
+        assert doubt(heard(text), speech=3 * RATE, reached=3 * RATE) == "babble"
+        assert doubt(heard(text), speech=12 * RATE, reached=12 * RATE) is None
 
     def test_a_loop_is_cut_off_after_its_first_saying(self):
         looping = heard("It hurts here.", "I have a pain in my chest " * 4)
@@ -91,10 +100,10 @@ class TestLoops:
 class TestInaudible:
     @pytest.mark.parametrize("text", ["", "reason."])
     def test_hardly_a_word_for_seconds_of_speech_is_doubted(self, text: str):
-        assert doubt(heard(text) if text else heard(), speech=6 * RATE) == "inaudible"
+        assert doubt(heard(text) if text else heard(), speech=6 * RATE, reached=6 * RATE) == "inaudible"
 
     def test_a_short_answer_is_not(self):
-        assert doubt(heard("No."), speech=RATE) is None
+        assert doubt(heard("No."), speech=RATE, reached=RATE) is None
 
 
 class TestSeams:
@@ -102,17 +111,31 @@ class TestSeams:
         text = without_repetition(
             heard("the pain worse. Besides laying down?"),
             ["anything", "that", "makes", "the", "pain", "worse"],
+            0,
         )
 
         assert text.text == "Besides laying down?"
 
     def test_the_longest_repetition_goes(self):
-        assert without_repetition(heard("no, no, and no."), ["no,", "no,"]).text == "and no."
+        assert without_repetition(heard("no, no, and no."), ["no,", "no,"], 0).text == "and no."
+
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            (["any", "pain", "no"], "No pain at all."),
+            (["take", "aspirin"], "So so so so so so so so aspirin."),
+        ],
+        ids=["a short word may be an answer", "far behind the seam it was said again"],
+    )
+    def test_what_was_said_again_stays(self, before: list[str], after: str):
+        text = heard(after)
+
+        assert without_repetition(text, before, 0) is text
 
     def test_without_a_repetition_nothing_changes(self):
         text = heard("Besides laying down?")
 
-        assert without_repetition(text, ["the", "pain"]) is text
+        assert without_repetition(text, ["the", "pain"], 0) is text
 
 
 class TestGuesses:

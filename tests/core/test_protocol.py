@@ -108,4 +108,12 @@ def test_an_error_carries_its_code_and_its_advice():
     told = protocol.error(ClientError("bad_json", "not JSON.", hint="Send an object."))
 
     assert told == {"type": "error", "code": "bad_json", "message": "not JSON.  Send an object."}
-    assert protocol.error(StoreUnavailable("full"), code="store_unavailable")["code"] == "store_unavailable"
+
+
+def test_an_operators_error_tells_a_client_its_kind_and_no_path():
+    told = protocol.error(
+        StoreUnavailable("write to /var/lib/ambientd/ambientd.db: disk full", hint="Make room.")
+    )
+
+    assert told["code"] == "store_unavailable"
+    assert "/" not in told["message"]
