@@ -65,7 +65,7 @@ class Partial:
 
     text: str
     stable_text: str
-    """The part of it that will not change any more."""
+    """The part of it that two decodes agree on; it seldom changes."""
     start_time: float
     end_time: float
 

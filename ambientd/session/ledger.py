@@ -24,6 +24,8 @@ class Ledger(Protocol):
         language: str,
         model: str,
         sample_rate: int,
+        boot_id: str | None,
+        monotonic_start: float,
     ) -> None:
         """Opens the record of a session.
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
 from typing import Final
 
 from ambientd.core.decoding import Decoder
@@ -107,6 +110,9 @@ class Registry:
                 language=terms.language,
                 model=self.model,
                 sample_rate=terms.sample_rate,
+                # With these two the centre can order the sessions of a box whose clock was wrong.
+                boot_id=_boot_id(),
+                monotonic_start=time.monotonic(),
             )
         except BaseException:
             del self._live[name]
@@ -188,6 +194,13 @@ class Registry:
             del self._live[session.id]
             self._past += session.metrics
             self.ends[session.reason or EndReason.ERROR] += 1
+
+
+@cache
+def _boot_id() -> str | None:
+    """The kernel's id of this boot; ``None`` where the kernel does not tell."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.is_file() else None
 
 
 @asynccontextmanager

@@ -9,43 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from ambientd.core import plausibility, protocol
+from ambientd.core import protocol
 from ambientd.core.audio import RATE, Samples
-from ambientd.core.decoding import AUTO, Decoder, nothing
+from ambientd.core.decoding import Decoder
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.prompt import prompt_for
 from ambientd.core.protocol import Message, Wishes
 from ambientd.core.record import EndReason, SessionState
-from ambientd.core.segmenter import Detect, Piece, Rules, Segmenter
-from ambientd.core.transcript import Gap, Line
-from ambientd.errors import AmbientError, ClientError, DecodeFailed, StoreUnavailable
-from ambientd.session.ear import Hearing, hear
+from ambientd.core.segmenter import Detect, Rules, Segmenter
+from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 from ambientd.session.hub import Hub
 from ambientd.session.inbox import Inbox
 from ambientd.session.intake import Intake
 from ambientd.session.ledger import Ledger
 from ambientd.session.limits import Lifetime, Limits
-from ambientd.session.preview import Preview
+from ambientd.session.scribe import Scribe
 
 logger = logging.getLogger(__name__)
 
-LONGEST_PAUSE: Final = 3 * RATE
-"""Samples of silence after which what is unheard is not heard together with what follows."""
-
-LONGEST_WINDOW: Final = 28 * RATE
-"""Samples one decode may hold: Whisper's window is 30 s."""
-
-MOST_CARRIED: Final = 2
-"""Times in a row that something may be left unheard; a decoder that stops early every time must not cost more."""
-
-LEAST_TO_DETECT: Final = 3 * RATE
-"""Speech a piece must hold for its detected language to be kept for the session."""
+FOREVER: Final = 1 << 62
+"""Samples: nothing follows any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,40 +60,27 @@ class Session:
         self.terms = terms
         self.connected_at = datetime.now(UTC)
         self.hub = Hub()
-        self.metrics = SessionMetrics()
         self.finished = asyncio.Event()
         """Set once the session has ended and its listeners have been told."""
         self.stored = False
         """Whether the ending is on record."""
         self._lifetime = Lifetime(terms.limits)
-        self._decoder = decoder
         self._ledger = ledger
         self._intake = Intake(sample_rate=terms.sample_rate, channels=terms.channels)
-        self._segmenter = Segmenter(detect, terms.rules)
-        self._preview = Preview(decoder)
-        self._language = terms.language
-        self._prompt = terms.prompt
-        self._texts: list[str] = []
-        self._last_words: list[str] = []
-        """Of the last line."""
-        self._committed_end = 0
-        """Samples: how far the last line reaches."""
-        self._decoded_end = 0
-        """Samples: how far the engine has been."""
-        self._unheard: Piece | None = None
-        """The end of the last piece, if its decode stopped before it: to be heard with what follows."""
-        self._carried = 0
-        """How often in a row something was left unheard."""
-        self._hearing: Piece | None = None
-        """The piece being decoded, until it is a line, a gap or nothing."""
-        self._shown = False
-        """Whether a partial stands on the listeners' screens."""
         self._inbox = Inbox(terms.inbox)
+        self._segmenter = Segmenter(detect, terms.rules)
+        self._scribe = Scribe(
+            session_id,
+            decoder=decoder,
+            ledger=ledger,
+            hub=self.hub,
+            clock=lambda: self._lifetime.seconds,
+            language=terms.language,
+            prompt=terms.prompt,
+        )
         self._reason: EndReason | None = None
-        self._abandoned = False
-        self._patience: asyncio.Timeout | None = None
-        """Bounds the decode in flight once the session is abandoned."""
         self._acknowledged = 0
+        """Samples of the client's that it has been told of."""
 
     @property
     def duration(self) -> float:
@@ -122,7 +95,12 @@ class Session:
     @property
     def text(self) -> str:
         """All committed text so far."""
-        return " ".join(self._texts)
+        return self._scribe.text
+
+    @property
+    def metrics(self) -> SessionMetrics:
+        """The figures so far."""
+        return self._scribe.metrics
 
     @property
     def reason(self) -> EndReason | None:
@@ -190,17 +168,14 @@ class Session:
     def configure(self, wishes: Wishes) -> None:
         """Takes over the language and the prompt a client wishes for, from the next piece on."""
         if wishes.language is not None:
-            self._language = wishes.language
+            self._scribe.language = wishes.language
         if wishes.prompt is not None:
-            self._prompt = wishes.prompt
+            self._scribe.prompt = wishes.prompt
 
     @property
     def language(self) -> str:
         """The language in force: as set, or as detected."""
-        return self._language
-
-    def _prompt_now(self) -> str:
-        return prompt_for(self._language, self._prompt)
+        return self._scribe.language
 
     def touch(self) -> None:
         """Notes a sign of life: the idle time starts anew."""
@@ -215,13 +190,11 @@ class Session:
 
     def abandon(self) -> None:
         """Gives up what is not yet decoded: it becomes a gap.  For a shutdown that must not wait any longer."""
-        self._abandoned = True
-        if self._patience is not None:
-            self._patience.reschedule(asyncio.get_running_loop().time())
+        self._scribe.abandon()
 
     def _put(self, audio: Samples) -> None:
         self._inbox.put(audio)
-        self.metrics = replace(self.metrics, received_samples=self.metrics.received_samples + len(audio))
+        self._scribe.received(len(audio))
 
     async def run(self) -> None:
         """Runs the session until it has ended and is stored.
@@ -252,34 +225,28 @@ class Session:
             self.finished.set()
 
     async def _converse(self) -> None:
-        while not self._abandoned:
-            while self._inbox and not self._abandoned:
-                for piece in self._segmenter.receive(self._inbox.take()):
-                    await self._commit(piece)
-                await self._settle()
+        segmenter, scribe = self._segmenter, self._scribe
+        while not scribe.abandoned:
+            while self._inbox and not scribe.abandoned:
+                for piece in segmenter.receive(self._inbox.take()):
+                    await scribe.commit(piece)
+                if not segmenter.speaking:
+                    await scribe.settle(segmenter.received)
                 self._expire()
                 await asyncio.sleep(0)
             if self.ending:
                 break
-            await self._show_partial()
+            if self.hub.wants("partial") and (piece_so_far := segmenter.open_piece()):
+                await scribe.preview(piece_so_far)
             await self._wait()
-        for piece in [] if self._abandoned else self._segmenter.finish():
-            await self._commit(piece)
-        await self._settle(now=True)
-        if self._abandoned:
-            await self._mark_rest("shutdown")
+        if not scribe.abandoned:
+            for piece in segmenter.finish():
+                await scribe.commit(piece)
+            await scribe.settle(FOREVER)
+        await self._mark_rest("shutdown")  # nothing, unless the session was abandoned
 
-    async def _settle(self, *, now: bool = False) -> None:
-        """Hears what is unheard by itself, once it is clear that nothing will follow it soon."""
-        while (
-            (tail := self._unheard)
-            and not self._abandoned
-            and (
-                now or (not self._segmenter.speaking and self._segmenter.received - tail.end > LONGEST_PAUSE)
-            )
-        ):
-            self._unheard = None
-            await self._hear(tail, seam=True)
+    async def _mark_rest(self, reason: str) -> None:
+        await self._scribe.mark_rest(self._segmenter.open_piece(), self._segmenter.received, reason)
 
     async def _wait(self) -> None:
         """Waits for audio or the end, and ends the session when its time is up."""
@@ -298,144 +265,10 @@ class Session:
             self.hub.publish(protocol.error(farewell))
             self.end(reason)
 
-    async def _commit(self, piece: Piece) -> None:
-        """Hears a piece, together with what is unheard of the one before if it follows soon, else after that."""
-        tail, self._unheard = self._unheard, None
-        if tail is None:
-            await self._hear(piece)
-        elif _follows(piece, tail):
-            await self._hear(tail.before(piece), seam=True)
-        else:
-            await self._hear(tail, seam=True)
-            await self._commit(piece)
-
-    async def _hear(self, piece: Piece, *, seam: bool = False) -> None:
-        """Has a piece decoded, stores its line, then shows it.
-
-        ``seam``: the piece begins a little before the end of what is committed.
-        """
-        ready = time.monotonic()
-        self._preview.reset()
-        self._hearing = piece
-        try:
-            async with asyncio.timeout(0 if self._abandoned else None) as self._patience:
-                hearing = await hear(
-                    self._decoder,
-                    piece,
-                    language=self._language,
-                    prompt=self._prompt_now(),
-                    may_carry=self._carried < MOST_CARRIED,
-                )
-        except DecodeFailed as error:
-            logger.warning("piece not decoded", extra={"session": self.id, "error": error})
-            hearing = Hearing(nothing(self._language), 0.0, Gap(piece.start, piece.end, "decode_failed"))
-        except TimeoutError:
-            return  # abandoned: the piece becomes part of one gap at the end
-        finally:
-            self._patience = None
-        if seam:
-            heard = plausibility.without_repetition(hearing.heard, self._last_words, self._committed_end)
-            hearing = replace(hearing, heard=heard)
-        self._note(piece, hearing)
-        if hearing.heard.words:
-            await self._write(self._line(hearing, piece, processing_ms=1000 * (time.monotonic() - ready)))
-        elif self._shown:
-            self._show((), 0, piece)
-        if hearing.gap:
-            await self._mark(hearing.gap)
-        self._unheard = hearing.unheard
-        self._carried = self._carried + 1 if hearing.unheard else 0
-        self._hearing = None
-
-    async def _write(self, line: Line) -> None:
-        metrics = self.metrics.with_line(line)
-        await self._ledger.append_line(self.id, line, metrics)
-        self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
-        self._texts.append(line.text)
-        self._committed_end = line.end
-        self._last_words = [word.text for word in line.words]
-        self._shown = False
-        self.hub.publish(protocol.transcript(line, session_time=self.duration))
-
-    def _note(self, piece: Piece, hearing: Hearing) -> None:
-        self.metrics = replace(
-            self.metrics,
-            decoded_samples=self.metrics.decoded_samples + piece.end - max(piece.start, self._decoded_end),
-            decode_seconds=self.metrics.decode_seconds + hearing.seconds,
-        )
-        self._decoded_end = piece.end
-        if self._language == AUTO and piece.speech >= LEAST_TO_DETECT and hearing.heard.words:
-            self._language = hearing.heard.language
-
-    def _line(self, hearing: Hearing, piece: Piece, *, processing_ms: float) -> Line:
-        heard = hearing.heard
-        start = max(piece.start, self._committed_end)
-        segments = tuple(segment.not_before(start) for segment in heard.segments)
-        return Line(
-            index=self.metrics.chunks_processed,
-            text=heard.text,
-            start=start,
-            # What follows belongs to the next line, or to the gap.
-            end=segments[-1].end if hearing.unheard or hearing.gap else piece.end,
-            segments=segments,
-            confidence=plausibility.confidence(heard.words),
-            language=heard.language,
-            model=heard.model,
-            processing_ms=processing_ms,
-        )
-
-    async def _mark(self, gap: Gap) -> None:
-        # A piece with a carried beginning starts before the end of what is committed.
-        gap = replace(gap, start=max(gap.start, self._committed_end))
-        if gap.start >= gap.end:
-            return
-        metrics = replace(self.metrics, gap_samples=self.metrics.gap_samples + gap.end - gap.start)
-        await self._ledger.append_gap(self.id, gap, metrics)
-        self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
-        self.hub.publish(protocol.gap(gap))
-
-    async def _mark_rest(self, reason: str) -> None:
-        """Marks everything that is neither decoded nor known to be silence."""
-        open_pieces = (self._hearing, self._unheard, self._segmenter.open_piece())
-        start = min((piece.start for piece in open_pieces if piece), default=self._segmenter.received)
-        await self._mark(Gap(start, self.metrics.received_samples, reason))
-
-    async def _show_partial(self) -> None:
-        """Shows the open utterance to those who asked to see it."""
-        piece = self._segmenter.open_piece() if self.hub.wants("partial") else None
-        if piece is None or not self._preview.is_due(piece):
-            return
-        tail = self._unheard
-        if tail and not _follows(piece, tail):
-            return
-        try:
-            async with asyncio.timeout(None) as self._patience:
-                glimpse = await self._preview.look(
-                    tail.before(piece) if tail else piece,
-                    language=self._language,
-                    prompt=self._prompt_now(),
-                    before=self._last_words if tail else (),
-                    end=self._committed_end,
-                )
-        except TimeoutError:
-            return  # abandoned
-        finally:
-            self._patience = None
-        if glimpse:
-            self.metrics = replace(self.metrics, decode_seconds=self.metrics.decode_seconds + glimpse.seconds)
-            self._show(glimpse.words, glimpse.stable, piece)
-
-    def _show(self, words: Sequence[str], stable: int, piece: Piece) -> None:
-        """Shows the open utterance; no words take back what was shown."""
-        self._shown = bool(words)
-        text, kept = " ".join(words), " ".join(words[:stable])
-        self.hub.publish(protocol.partial(text, kept, start=piece.start, end=piece.end))
-
     def _fail(self, error: AmbientError) -> None:
         """Ends the session at once: no more decoding, but what is stored stays, and the client learns why."""
         self.hub.publish(protocol.error(error))
         self._reason = EndReason.ERROR
-        self._shown = False
         self._inbox.clear()
         self._inbox.close()
 
@@ -458,8 +291,3 @@ class Session:
             },
         )
         self.hub.publish(protocol.session_ended(self.id, reason=reason, lines=self.metrics.chunks_processed))
-
-
-def _follows(piece: Piece, tail: Piece) -> bool:
-    """Whether ``piece`` comes soon enough after ``tail``, and is short enough, to be heard with it."""
-    return piece.start - tail.end <= LONGEST_PAUSE and piece.end - tail.start <= LONGEST_WINDOW

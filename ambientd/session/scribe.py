@@ -1,0 +1,252 @@
+"""Pieces in, lines on record: has each piece heard, stores what was said, then shows it.
+
+The order is the point: a line is on the disk before anybody sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from ambientd.core import plausibility, protocol
+from ambientd.core.audio import RATE
+from ambientd.core.decoding import AUTO, Decoder, nothing
+from ambientd.core.metrics import SessionMetrics
+from ambientd.core.prompt import prompt_for
+from ambientd.core.segmenter import Piece
+from ambientd.core.transcript import Gap, Line
+from ambientd.errors import DecodeFailed
+from ambientd.session.ear import Hearing, hear
+from ambientd.session.hub import Hub
+from ambientd.session.ledger import Ledger
+from ambientd.session.preview import Preview
+
+logger = logging.getLogger(__name__)
+
+LONGEST_PAUSE: Final = 3 * RATE
+"""Samples of silence after which what is unheard is not heard together with what follows."""
+
+LONGEST_WINDOW: Final = 28 * RATE
+"""Samples one decode may hold: Whisper's window is 30 s."""
+
+MOST_CARRIED: Final = 2
+"""Times in a row that something may be left unheard; a decoder that stops early every time must not cost more."""
+
+LEAST_TO_DETECT: Final = 3 * RATE
+"""Speech a piece must hold for its detected language to be kept for the session."""
+
+
+class Scribe:
+    """Writes down one session.  Calls must come one after the other; only :meth:`abandon` may come at any time."""
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        decoder: Decoder,
+        ledger: Ledger,
+        hub: Hub,
+        clock: Callable[[], float],
+        language: str,
+        prompt: str | None,
+    ) -> None:
+        """``clock`` gives the seconds since the session began; ``prompt``: see :func:`prompt_for`."""
+        self.metrics = SessionMetrics()
+        self.language = language
+        """In force: as set, or as detected."""
+        self.prompt = prompt
+        self.abandoned = False
+        self._session_id = session_id
+        self._decoder = decoder
+        self._ledger = ledger
+        self._hub = hub
+        self._clock = clock
+        self._preview = Preview(decoder)
+        self._texts: list[str] = []
+        self._last_words: list[str] = []
+        """Of the last line."""
+        self._committed_end = 0
+        """Samples: how far the last line reaches."""
+        self._decoded_end = 0
+        """Samples: how far the engine has been."""
+        self._unheard: Piece | None = None
+        """The end of the last piece, if its decode stopped before it: to be heard with what follows."""
+        self._carried = 0
+        """How often in a row something was left unheard."""
+        self._hearing: Piece | None = None
+        """The piece being heard, until it is a line, a gap or nothing."""
+        self._shown = False
+        """Whether a partial stands on the listeners' screens."""
+        self._patience: asyncio.Timeout | None = None
+        """Bounds the decode in flight once the session is abandoned."""
+
+    @property
+    def text(self) -> str:
+        """All committed text so far."""
+        return " ".join(self._texts)
+
+    def received(self, samples: int) -> None:
+        """Counts audio that has come in."""
+        self.metrics = replace(self.metrics, received_samples=self.metrics.received_samples + samples)
+
+    def abandon(self) -> None:
+        """Gives up the decode in flight and all that would follow."""
+        self.abandoned = True
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+
+    async def commit(self, piece: Piece) -> None:
+        """Hears a piece, together with what is unheard of the one before if it follows soon, else after that.
+
+        Raises:
+            StoreUnavailable: its line could not be stored, and was not shown.
+        """
+        tail, self._unheard = self._unheard, None
+        if tail is None:
+            await self._hear(piece)
+        elif _follows(piece, tail):
+            await self._hear(tail.before(piece), seam=True)
+        else:
+            await self._hear(tail, seam=True)
+            await self.commit(piece)
+
+    async def settle(self, received: int) -> None:
+        """Hears what is unheard by itself, once ``received`` samples without speech show that nothing follows soon.
+
+        Raises:
+            StoreUnavailable: as :meth:`commit`.
+        """
+        while (tail := self._unheard) and not self.abandoned and received - tail.end > LONGEST_PAUSE:
+            self._unheard = None
+            await self._hear(tail, seam=True)
+
+    async def preview(self, piece: Piece) -> None:
+        """Shows the open ``piece`` as it is now, if it is time for that."""
+        tail = self._unheard
+        if not self._preview.is_due(piece) or (tail and not _follows(piece, tail)):
+            return
+        try:
+            async with asyncio.timeout(None) as self._patience:
+                glimpse = await self._preview.look(
+                    tail.before(piece) if tail else piece,
+                    language=self.language,
+                    prompt=prompt_for(self.language, self.prompt),
+                    before=self._last_words if tail else (),
+                    end=self._committed_end,
+                )
+        except TimeoutError:
+            return  # abandoned
+        finally:
+            self._patience = None
+        if glimpse:
+            self.metrics = replace(self.metrics, decode_seconds=self.metrics.decode_seconds + glimpse.seconds)
+            self._show(glimpse.words, glimpse.stable, piece)
+
+    async def mark_rest(self, open_piece: Piece | None, silent_until: int, reason: str) -> None:
+        """Marks everything that is neither decoded nor known to be silence.
+
+        ``open_piece``: what is being said.  ``silent_until``: samples, where the audio begins that nobody has judged.
+
+        Raises:
+            StoreUnavailable: it could not be marked.
+        """
+        started = [piece.start for piece in (self._hearing, self._unheard, open_piece) if piece]
+        await self._mark(Gap(min(started, default=silent_until), self.metrics.received_samples, reason))
+
+    async def _hear(self, piece: Piece, *, seam: bool = False) -> None:
+        """``seam``: the piece begins a little before the end of what is committed."""
+        ready = time.monotonic()
+        self._preview.reset()
+        self._hearing = piece
+        try:
+            async with asyncio.timeout(0 if self.abandoned else None) as self._patience:
+                hearing = await hear(
+                    self._decoder,
+                    piece,
+                    language=self.language,
+                    prompt=prompt_for(self.language, self.prompt),
+                    may_carry=self._carried < MOST_CARRIED,
+                )
+        except DecodeFailed as error:
+            logger.warning("piece not decoded", extra={"session": self._session_id, "error": error})
+            hearing = Hearing(nothing(self.language), 0.0, Gap(piece.start, piece.end, "decode_failed"))
+        except TimeoutError:
+            return  # abandoned: the piece becomes part of one gap at the end
+        finally:
+            self._patience = None
+        if seam:
+            heard = plausibility.without_repetition(hearing.heard, self._last_words, self._committed_end)
+            hearing = replace(hearing, heard=heard)
+        self._note(piece, hearing)
+        if hearing.heard.words:
+            await self._write(self._line(hearing, piece, processing_ms=1000 * (time.monotonic() - ready)))
+        elif self._shown:
+            self._show((), 0, piece)
+        if hearing.gap:
+            await self._mark(hearing.gap)
+        self._unheard = hearing.unheard
+        self._carried = self._carried + 1 if hearing.unheard else 0
+        self._hearing = None
+
+    def _note(self, piece: Piece, hearing: Hearing) -> None:
+        self.metrics = replace(
+            self.metrics,
+            decoded_samples=self.metrics.decoded_samples + piece.end - max(piece.start, self._decoded_end),
+            decode_seconds=self.metrics.decode_seconds + hearing.seconds,
+        )
+        self._decoded_end = piece.end
+        if self.language == AUTO and piece.speech >= LEAST_TO_DETECT and hearing.heard.words:
+            self.language = hearing.heard.language
+
+    def _line(self, hearing: Hearing, piece: Piece, *, processing_ms: float) -> Line:
+        heard = hearing.heard
+        start = max(piece.start, self._committed_end)
+        segments = tuple(segment.not_before(start) for segment in heard.segments)
+        return Line(
+            index=self.metrics.chunks_processed,
+            text=heard.text,
+            start=start,
+            # What follows belongs to the next line, or to the gap.
+            end=segments[-1].end if hearing.unheard or hearing.gap else piece.end,
+            segments=segments,
+            confidence=plausibility.confidence(heard.words),
+            language=heard.language,
+            model=heard.model,
+            processing_ms=processing_ms,
+        )
+
+    async def _write(self, line: Line) -> None:
+        metrics = self.metrics.with_line(line)
+        await self._ledger.append_line(self._session_id, line, metrics)
+        # Audio may have come in while the disk was at work.
+        self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
+        self._texts.append(line.text)
+        self._committed_end = line.end
+        self._last_words = [word.text for word in line.words]
+        self._shown = False
+        self._hub.publish(protocol.transcript(line, session_time=self._clock()))
+
+    async def _mark(self, gap: Gap) -> None:
+        # A piece with a carried beginning starts before the end of what is committed.
+        gap = replace(gap, start=max(gap.start, self._committed_end))
+        if gap.start >= gap.end:
+            return
+        metrics = replace(self.metrics, gap_samples=self.metrics.gap_samples + gap.end - gap.start)
+        await self._ledger.append_gap(self._session_id, gap, metrics)
+        self.metrics = replace(metrics, received_samples=self.metrics.received_samples)
+        self._hub.publish(protocol.gap(gap))
+
+    def _show(self, words: Sequence[str], stable: int, piece: Piece) -> None:
+        """Shows the open utterance; no words take back what was shown."""
+        self._shown = bool(words)
+        text, kept = " ".join(words), " ".join(words[:stable])
+        self._hub.publish(protocol.partial(text, kept, start=piece.start, end=piece.end))
+
+
+def _follows(piece: Piece, tail: Piece) -> bool:
+    """Whether ``piece`` comes soon enough after ``tail``, and is short enough, to be heard with it."""
+    return piece.start - tail.end <= LONGEST_PAUSE and piece.end - tail.start <= LONGEST_WINDOW
