@@ -222,6 +222,12 @@ def _header_of(source: ctranslate2.Weights, ftype: int) -> Header:
     return header
 
 
+_SCALED: Final = frozenset({Kind.Q8_0, Kind.Q5_1, Kind.Q4_0})
+"""Kinds that store a scale for each block of 32 numbers."""
+_NEGLIGIBLE: Final = 2.0**-24
+"""The smallest float16 above zero."""
+
+
 def _write(source: ctranslate2.Weights, tensor: Tensor, target: Sink) -> None:
     stacked = source.shape(tensor.origin)
     # The axis of length one of a convolution's bias exists in ggml only.
@@ -238,6 +244,10 @@ def _write(source: ctranslate2.Weights, tensor: Tensor, target: Sink) -> None:
     target.write(name)
     for rows in source.rows(tensor.origin, tensor.part, tensor.parts):
         wide = rows if tensor.kind == Kind.F16 else rows.astype(np.float32)
+        if tensor.kind in _SCALED:
+            # gguf divides by the block's scale, which overflows for such numbers; their scale is stored as a float16
+            # and would be zero in the file all the same.
+            wide[np.abs(wide) < _NEGLIGIBLE] = 0
         target.write(gguf.quantize(wide, tensor.kind).tobytes())
 
 
