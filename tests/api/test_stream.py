@@ -317,11 +317,11 @@ class TestHeartbeat:
         assert not session.ending
 
     async def test_a_client_that_answers_stays(self, open_box):
-        box = await open_box(heartbeat=0.1)
+        box = await open_box(heartbeat=0.4)
         socket = await box.connect("/ws/transcribe/alive")
         await receive(socket)
         waiting = asyncio.create_task(socket.receive())
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.5)
 
         assert not box.registry.find("alive").deserted
         waiting.cancel()
