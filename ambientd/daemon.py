@@ -113,7 +113,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 database=database,
                 engine=lanes,
                 metrics=collectors,
-                terms=lambda: terms(settings),
+                terms=lambda: terms(settings, multilingual=not engine.model.endswith(".en")),
                 model=model,
                 chunk_duration=settings.segmentation.chunk_duration,
                 audio_buffer_size=settings.server.audio_buffer_size,
@@ -130,8 +130,8 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         yield door
 
 
-def terms(settings: Settings) -> Terms:
-    """What a new session is opened with, from the settings."""
+def terms(settings: Settings, *, multilingual: bool = True) -> Terms:
+    """What a new session is opened with, from the settings and what the model knows."""
     cut, usual = settings.segmentation, Rules()
     most = samples(cut.max_duration)
     pause = samples(cut.pause)
@@ -148,6 +148,7 @@ def terms(settings: Settings) -> Terms:
             search=min(usual.search, most // 3),
         ),
         language=settings.engine.language,
+        multilingual=multilingual,
         prompt=None if settings.engine.prompt == "default" else settings.engine.prompt,
         sample_rate=settings.audio.sample_rate,
         channels=settings.audio.channels,

@@ -58,6 +58,12 @@ class _Figures(Collector):
         for reason, count in registry.ends.items():
             ends.add_metric([reason], count)
         yield ends
+        faults = CounterMetricFamily(
+            "ambientd_client_errors", "Errors told to clients, by code.", labels=["code"]
+        )
+        for code, count in registry.faults.items():
+            faults.add_metric([code], count)
+        yield faults
 
 
 Observe = Callable[[Request, float, float], None]

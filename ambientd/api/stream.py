@@ -56,6 +56,7 @@ async def transcribe(request: web.Request) -> web.WebSocketResponse:
     try:
         session, resumed = await _open(request, services)
     except (ClientError, StoreUnavailable) as error:
+        services.registry.faults[code_of(error)] += 1
         await refuse(socket, error)
         return socket
     listener = session.hub.subscribe(_wanted(request))
@@ -98,6 +99,11 @@ async def refuse(socket: web.WebSocketResponse, error: AmbientError) -> None:
     # A close frame holds at most 123 bytes of reason.  Source: RFC 6455 section 5.5.
     reason = error.message if isinstance(error, ClientError) else "store unavailable"
     await socket.close(code=code or protocol.CLOSE_POLICY, message=reason.encode()[:123])
+
+
+def code_of(error: AmbientError) -> str:
+    """The code under which an error is told and counted."""
+    return str(protocol.error(error)["code"])
 
 
 def check_origin(request: web.Request) -> None:
@@ -146,7 +152,7 @@ async def _converse(
 ) -> None:
     """Reads and writes until the session ends, the client goes, or one of them breaks the rules."""
     pulse = _Pulse(time.monotonic())
-    reader = asyncio.create_task(_read(socket, session, listener, pulse, most=services.max_frame_bytes))
+    reader = asyncio.create_task(_read(socket, session, listener, pulse, services))
     writer = asyncio.create_task(_write(socket, listener))
     watcher = asyncio.create_task(_watch(socket, pulse, every=services.heartbeat))
     tasks = {reader, writer, watcher}
@@ -208,7 +214,7 @@ async def _watch(socket: web.WebSocketResponse, pulse: _Pulse, *, every: float) 
 
 
 async def _read(
-    socket: web.WebSocketResponse, session: Session, listener: Listener, pulse: _Pulse, *, most: int
+    socket: web.WebSocketResponse, session: Session, listener: Listener, pulse: _Pulse, services: Services
 ) -> ClientError | None:
     """Feeds the session until the socket closes; gives the fault if the connection cannot go on."""
     async for message in socket:
@@ -221,17 +227,18 @@ async def _read(
             if message.type is WSMsgType.PING:
                 await socket.pong(message.data)
             elif message.type is WSMsgType.BINARY:
-                _check_size(message.data, most)
+                _check_size(message.data, services.max_frame_bytes)
                 pulse.busy = True
                 await session.feed(message.data)
                 pulse.busy = False
                 pulse.heard_at = time.monotonic()
             elif message.type is WSMsgType.TEXT:
                 session.touch()
-                _check_size(message.data, most)
+                _check_size(message.data, services.max_frame_bytes)
                 _obey(protocol.parse_control(message.data), session, listener)
         except ClientError as error:
             pulse.busy = False
+            services.registry.faults[error.code] += 1
             if error.close_code is not None:
                 return error
             listener.put(protocol.error(error))

@@ -49,6 +49,8 @@ class Registry:
         """Sessions opened since the start."""
         self.ends: Counter[str] = Counter()
         """Sessions ended since the start, by reason."""
+        self.faults: Counter[str] = Counter()
+        """Errors told to clients since the start, by code."""
         self._past = SessionMetrics()
         """The figures of all sessions that have ended."""
         self._tasks = tasks

@@ -42,6 +42,8 @@ class Terms:
     language: str
     prompt: str | None = None
     """``None`` takes a passage that fits the language."""
+    multilingual: bool = True
+    """Whether the model knows any language but English."""
     sample_rate: int = RATE
     """Hz: what the client sends."""
     channels: int = 1
@@ -166,7 +168,13 @@ class Session:
         self._lifetime.resume()
 
     def configure(self, wishes: Wishes) -> None:
-        """Takes over the language and the prompt a client wishes for, from the next piece on."""
+        """Takes over the language and the prompt a client wishes for, from the next piece on.
+
+        Raises:
+            ClientError: the model does not know the language; nothing is changed.
+        """
+        if wishes.language not in {None, "en"} and not self.terms.multilingual:
+            raise ClientError("bad_language", "this box's model knows English only", hint='Use "en".')
         if wishes.language is not None:
             self._scribe.language = wishes.language
         if wishes.prompt is not None:

@@ -208,7 +208,9 @@ class TestHealth:
         assert body["checks"]["store"] != "ok"
 
     async def test_metrics_count_sessions_audio_and_lines_and_name_nobody(self, box):
-        await speak(box, "canary-session")
+        socket = await speak(box, "canary-session")
+        await socket.send_str("nonsense")
+        await socket.receive_json()
 
         async with box.http.get(f"{box.url}/metrics") as answer:
             text = await answer.text()
@@ -216,6 +218,7 @@ class TestHealth:
         assert "ambientd_sessions 1.0" in text
         assert "ambientd_audio_seconds_total 2.5" in text
         assert "ambientd_lines_total 1.0" in text
+        assert 'ambientd_client_errors_total{code="bad_json"} 1.0' in text
         assert "canary" not in text
         assert "hurts" not in text
 

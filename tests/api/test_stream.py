@@ -480,6 +480,16 @@ class TestResume:
 
 
 class TestConfigure:
+    async def test_a_model_that_knows_english_only_refuses_others(self, open_box):
+        box = await open_box(multilingual=False)
+        socket = await box.connect()
+        await receive(socket)
+        await socket.send_json({"type": "configure", "language": "es"})
+
+        assert (await receive(socket))["code"] == "bad_language"
+        await socket.send_json({"type": "configure", "language": "en"})
+        assert (await receive(socket))["type"] == "configured"
+
     async def test_wishes_hold_from_the_next_piece_on(self, box):
         socket = await box.connect()
         await receive(socket)
