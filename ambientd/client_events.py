@@ -65,7 +65,7 @@ class Partial:
 
     text: str
     stable_text: str
-    """The part of it that two decodes agree on; it seldom changes."""
+    """The part of it that two decodes agreed on: it stands until the line comes, which seldom differs."""
     start_time: float
     end_time: float
 

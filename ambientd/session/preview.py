@@ -28,7 +28,7 @@ class Glimpse:
 
     words: tuple[str, ...]
     stable: int
-    """How many of the words, from the first, will most likely stay."""
+    """How many of the words, from the first, stand until the utterance ends."""
     seconds: float
     """Engine seconds it took."""
 
@@ -74,4 +74,7 @@ class Preview:
         if plausibility.doubt(heard, speech=piece.speech, reached=0) or is_silence(heard, piece):
             return None
         words = tuple(word.text for word in plausibility.without_repetition(heard, before, end).words)
-        return Glimpse(words, self._stabiliser.receive(words), heard.seconds) if words else None
+        if not words:
+            return None
+        shown = self._stabiliser.receive(words)
+        return Glimpse(tuple(shown), self._stabiliser.frozen, heard.seconds)
