@@ -191,8 +191,11 @@ class Segmenter:
         return [piece] if self._is_speech(piece) else []
 
     def open_piece(self) -> Piece | None:
-        """The piece being spoken, as far as it has come; ``None`` while nobody speaks."""
-        return self._piece(list(self._frames), "open") if self._open else None
+        """The piece being spoken, as far as it has come; ``None`` while nobody speaks, or it may yet be noise."""
+        if not self._open:
+            return None
+        piece = self._piece(list(self._frames), "open")
+        return piece if self._is_speech(piece) else None
 
     def _judge(self, audio: Samples) -> Piece | None:
         rules = self._rules

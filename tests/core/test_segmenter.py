@@ -105,6 +105,13 @@ class TestCuts:
         assert (seen.start, seen.end, seen.ended_by) == (6 * FRAME, 20 * FRAME, "open")
         assert segmenter.finish()[0].start == seen.start
 
+    def test_what_may_yet_be_noise_is_not_looked_at(self):
+        segmenter = Segmenter(detect, SHORT)
+        segmenter.receive(audio((10, 0.0), (2, 0.9), (4, 0.0)))
+
+        assert segmenter.speaking
+        assert segmenter.open_piece() is None
+
     def test_nobody_speaking_means_no_open_piece(self):
         segmenter = Segmenter(detect, SHORT)
         segmenter.receive(audio((10, 0.0)))
