@@ -98,7 +98,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
             open_registry(
                 most=settings.server.max_connections,
                 model=model,
-                ear=detector.stream,
+                detector=detector.stream,
                 decoder=lanes,
                 ledger=StoredLedger(sessions, Lines(database)),
                 patience=0,  # they have ended below, while the door was still open

@@ -38,7 +38,7 @@ class Registry:
         *,
         most: int,
         model: str,
-        ear: Callable[[], Detect],
+        detector: Callable[[], Detect],
         decoder: Decoder,
         ledger: Ledger,
     ) -> None:
@@ -54,7 +54,7 @@ class Registry:
         self._past = SessionMetrics()
         """The figures of all sessions that have ended."""
         self._tasks = tasks
-        self._ear = ear
+        self._detector = detector
         self._decoder = decoder
         self._ledger = ledger
         self._live: dict[str, Session] = {}
@@ -101,7 +101,7 @@ class Registry:
                 close_code=CLOSE_OVERLOADED,
             )
         name = session_id or secrets.token_urlsafe(16)
-        session = Session(name, terms, detect=self._ear(), decoder=self._decoder, ledger=self._ledger)
+        session = Session(name, terms, detect=self._detector(), decoder=self._decoder, ledger=self._ledger)
         # Taken before the first await: of two clients with one id only one can get here.
         self._live[name] = session
         try:
@@ -207,11 +207,17 @@ def _boot_id() -> str | None:
 
 @asynccontextmanager
 async def open_registry(
-    *, most: int, model: str, ear: Callable[[], Detect], decoder: Decoder, ledger: Ledger, patience: float
+    *,
+    most: int,
+    model: str,
+    detector: Callable[[], Detect],
+    decoder: Decoder,
+    ledger: Ledger,
+    patience: float,
 ) -> AsyncIterator[Registry]:
     """The registry; on leaving, all sessions are ended within ``patience`` seconds."""
     async with asyncio.TaskGroup() as tasks:
-        registry = Registry(tasks, most=most, model=model, ear=ear, decoder=decoder, ledger=ledger)
+        registry = Registry(tasks, most=most, model=model, detector=detector, decoder=decoder, ledger=ledger)
         try:
             yield registry
         finally:

@@ -57,7 +57,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                 open_registry(
                     most=most,
                     model="scripted",
-                    ear=lambda: detect,
+                    detector=lambda: detect,
                     decoder=engine,
                     ledger=StoredLedger(sessions, lines),
                     patience=5,

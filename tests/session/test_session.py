@@ -238,14 +238,16 @@ class TestUnheard:
         (segment,) = found.segments
         return replace(found, segments=(replace(segment, end=reach),))
 
-    async def test_speech_behind_the_last_time_is_heard_with_what_follows(self):
-        ledger, engine = Ledger(), Engine()
+    def stops_early_once(self) -> Engine:
         answers = iter([self.stops_early])
 
         def script(request: Request) -> Heard:
             return next(answers, heard)(request)
 
-        engine.script = script
+        return Engine(script)
+
+    async def test_speech_behind_the_last_time_is_heard_with_what_follows(self):
+        ledger, engine = Ledger(), self.stops_early_once()
         async with running(engine, ledger) as box:
             await box.say(speech(3), silence(1), speech(1.5), silence(1))
             box.session.end(EndReason.CLIENT)
@@ -258,13 +260,7 @@ class TestUnheard:
         assert ledger.lines[0].end <= ledger.lines[1].start
 
     async def test_it_is_heard_by_itself_when_nothing_follows(self):
-        ledger, engine = Ledger(), Engine()
-        answers = iter([self.stops_early])
-
-        def script(request: Request) -> Heard:
-            return next(answers, heard)(request)
-
-        engine.script = script
+        ledger, engine = Ledger(), self.stops_early_once()
         async with running(engine, ledger) as box:
             await box.say(speech(3), silence(5))
             while len(ledger.lines) < 2:
