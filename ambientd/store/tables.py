@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -49,9 +50,19 @@ sessions = Table(
     # next one, and so that a list of sessions need not read a word.
     Column("total_chunks", Integer, nullable=False, server_default=text("0")),
     Column("transcript_length", Integer, nullable=False, server_default=text("0")),
-    # Last: SQLite reads a row from its front, and a list of sessions stops before the long column.
+    # Last but for the columns of later revisions: SQLite reads a row from its front, and a list of sessions stops
+    # before the long column.
     Column("full_text", Text),
+    Column("box_id", Text),
+    Column("room", Text),
+    Column("quantisation", Text),
+    Column("monotonic_end", Float),
+    Column("ephemeral", Integer, nullable=False, server_default=text("0")),
+    Column("refinement", Text, nullable=False, server_default=text("'none'")),
+    # Sealed JSON: encounter, patient reference, consent.
+    Column("details", LargeBinary),
     CheckConstraint("state IN ('open', 'ended', 'interrupted')", name="state"),
+    CheckConstraint("refinement IN ('none', 'waiting', 'done', 'failed', 'skipped')", name="refinement"),
     CheckConstraint(
         "(state = 'open') = (ended_at IS NULL) AND (state = 'open') = (end_reason IS NULL)", name="ended"
     ),
@@ -78,6 +89,26 @@ chunks = Table(
     Column("text", Text, nullable=False),
     Column("segments", Text, nullable=False),
     # One tree instead of a table and an index: half the pages to write, so to sync, for each line.
+    sqlite_with_rowid=False,
+)
+
+refined_chunks = Table(
+    "realtime_refined_chunks",
+    metadata,
+    # The same lines after a second, slower hearing; the live ones stay beside them.
+    *(
+        Column(column.name, column.type, nullable=column.nullable)
+        for column in chunks.c
+        if column.name not in {"session_id", "chunk_index"}
+    ),
+    Column(
+        "session_id",
+        Text,
+        ForeignKey(sessions.c.session_id, ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+    ),
+    Column("chunk_index", Integer, primary_key=True, nullable=False, autoincrement=False),
     sqlite_with_rowid=False,
 )
 
@@ -111,4 +142,103 @@ metrics = Table(
     Column("decoded_samples", Integer, nullable=False),
     Column("gap_samples", Integer, nullable=False),
     Column("decode_seconds", Float, nullable=False),
+)
+
+box_keys = Table(
+    "box_keys",
+    metadata,
+    # Which keys have sealed this file; never the keys themselves.
+    Column("key_id", Text, primary_key=True),
+    Column("created_at", Text, nullable=False),
+    Column("retired_at", Text),
+    # A known phrase sealed with the key: a wrong key is refused at the start and not at the first line.
+    Column("proof", LargeBinary, nullable=False),
+)
+
+session_keys = Table(
+    "session_keys",
+    metadata,
+    # Each session's words have a key of their own, wrapped by the box's: destroying this row destroys the words.
+    Column("session_id", Text, ForeignKey(sessions.c.session_id, ondelete="CASCADE"), primary_key=True),
+    Column("key_id", Text, ForeignKey(box_keys.c.key_id), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+
+facts = Table(
+    "box_facts",
+    metadata,
+    # What the box remembers of itself between two runs: its id, whether sync is paused, when it last worked.
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+uploads = Table(
+    "conversation_uploads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("session_id", Text, ForeignKey(sessions.c.session_id, ondelete="CASCADE"), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    # Until when the row waits for the refined text, or for a client that may come back.
+    Column("held_until", Text),
+    # Sealed SHA-256 of the text to be sent, and its length in bytes of UTF-8.
+    Column("digest", LargeBinary),
+    Column("size", Integer),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("attempted_at", Text),
+    Column("next_attempt_at", Text),
+    Column("last_error", Text),
+    Column("delivered_at", Text),
+    Column("answers", Text, nullable=False, server_default=text("'none'")),
+    Column("answers_at", Text),
+    CheckConstraint(
+        "status IN ('held', 'pending', 'in_flight', 'delivered', 'parked')",
+        name="status",
+    ),
+    CheckConstraint("answers IN ('none', 'waiting', 'done', 'failed')", name="answers"),
+    Index("ux_conversation_uploads_session_id", "session_id", unique=True),
+    Index("ix_conversation_uploads_status", "status", "next_attempt_at"),
+)
+
+parts = Table(
+    "upload_parts",
+    metadata,
+    # What is sent in one call: the whole text, or a numbered part of a long one.
+    Column("id", Text, ForeignKey(uploads.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempted_at", Text),
+    Column("upload_id", Text),
+    Column("task_id", Text),
+    CheckConstraint("status IN ('pending', 'in_flight', 'delivered')", name="status"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("session_id", Text, ForeignKey(sessions.c.session_id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("part", Integer, nullable=False),
+    Column("received_at", Text, nullable=False),
+    # Sealed JSON: question, category, answer, confidence, the passage it came from.
+    Column("answer", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+audit = Table(
+    "audit_log",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text),
+    Column("origin", Text),
+    Column("outcome", Text, nullable=False),
+    # Each hash covers the one before it, so that a row changed or taken out breaks the chain.
+    Column("hash", LargeBinary, nullable=False),
 )
