@@ -39,7 +39,7 @@ def upgrade():
 # The parent table is rebuilt, the case in which SQLite would delete every line.
 REBUILDS = """
     with op.batch_alter_table("realtime_sessions", recreate="always") as table:
-        table.add_column(sa.Column("room", sa.Text(), nullable=False, server_default="1"))
+        table.add_column(sa.Column("storey", sa.Text(), nullable=False, server_default="1"))
 """
 FAILS = """
     op.add_column("realtime_sessions", sa.Column("half", sa.Text()))
@@ -64,7 +64,7 @@ def later(tmp_path: Path) -> MakeRevision:
     def make(*bodies: str) -> Path:
         migrations = tmp_path / f"later 100%{len(list(tmp_path.iterdir()))}"
         shutil.copytree(MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
-        for number, body in enumerate(bodies, start=2):
+        for number, body in enumerate(bodies, start=3):
             text = REVISION.format(revision=f"{number:04}", before=f"{number - 1:04}", body=body)
             (migrations / "versions" / f"{number:04}_later.py").write_text(text)
         return migrations
@@ -142,7 +142,7 @@ class TestNewFile:
     async def test_needs_no_backup(self, path: Path) -> None:
         await fill(path)
 
-        assert revision(path) == "0001"
+        assert revision(path) == "0002"
         assert backups(path) == []
 
     async def test_opening_again_changes_nothing(self, path: Path) -> None:
@@ -164,8 +164,8 @@ class TestOlderFile:
             record = await Sessions(database).get("s")
 
         assert record is not None
-        assert revision(path) == "0002"
-        assert "room" in columns(path)
+        assert revision(path) == "0003"
+        assert "storey" in columns(path)
 
     async def test_is_backed_up_first(self, path: Path, later: MakeRevision) -> None:
         """The backup is the file of before, whole in one file, for its owner's eyes only."""
@@ -173,7 +173,7 @@ class TestOlderFile:
         before = dump(path)
         async with open_database(path, migrations=later(REBUILDS)):
             pass
-        backup = path.with_name("ambientd.db.backup-0001")
+        backup = path.with_name("ambientd.db.backup-0002")
 
         assert backups(path) == [backup.name]
         assert dump(backup) == before
@@ -192,7 +192,7 @@ class TestOlderFile:
         async with open_database(crashed, migrations=later(REBUILDS)):
             pass
 
-        assert "last words" in "".join(dump(crashed.with_name("ambientd.db.backup-0001")))
+        assert "last words" in "".join(dump(crashed.with_name("ambientd.db.backup-0002")))
 
     async def test_only_the_last_backup_is_kept(self, path: Path, later: MakeRevision) -> None:
         """Each backup holds every word of its day; one is enough to go back."""
@@ -202,8 +202,8 @@ class TestOlderFile:
         async with open_database(path, migrations=later(REBUILDS, "    pass")):
             pass
 
-        assert revision(path) == "0003"
-        assert backups(path) == ["ambientd.db.backup-0002"]
+        assert revision(path) == "0004"
+        assert backups(path) == ["ambientd.db.backup-0003"]
 
 
 class TestFailedMigration:
@@ -236,7 +236,7 @@ class TestFailedMigration:
                 async with open_database(path, migrations=migrations):
                     pass
 
-        assert backups(path) == ["ambientd.db.backup-0001"]
+        assert backups(path) == ["ambientd.db.backup-0002"]
 
     async def test_the_former_version_still_opens_it(self, path: Path, later: MakeRevision) -> None:
         await fill(path)
@@ -253,7 +253,7 @@ class TestNewerFile:
         async with open_database(path, migrations=later(REBUILDS)):
             pass
         before = contents_of(path)
-        with pytest.raises(StoreUnavailable, match=r"newer version .*revision 0002.*up to 0001") as refusal:
+        with pytest.raises(StoreUnavailable, match=r"newer version .*revision 0003.*up to 0002") as refusal:
             async with open_database(path):
                 pass
 
