@@ -52,6 +52,11 @@ class _Figures(Collector):
             "ambientd_decodes_waiting", "Decodes waiting for a lane.", value=lanes.waiting
         )
         yield CounterMetricFamily(
+            "ambientd_decodes_evicted",
+            "Background decodes that gave way to a final, and began again.",
+            value=lanes.load.evictions,
+        )
+        yield CounterMetricFamily(
             "ambientd_decode_failures", "Decodes that failed.", value=lanes.load.failures
         )
         ends = CounterMetricFamily("ambientd_session_ends", "Sessions ended, by reason.", labels=["reason"])
@@ -86,7 +91,7 @@ def collect(registry: Registry, lanes: Engine) -> tuple[CollectorRegistry, Obser
     )
 
     def observe(request: Request, wait: float, work: float) -> None:
-        kind = "final" if request.final else "partial"
+        kind = request.rank.name.lower()
         waited.labels(kind).observe(wait)
         took.labels(kind).observe(work)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Protocol
 
 from ambientd.core.audio import Samples
@@ -10,6 +11,17 @@ from ambientd.core.transcript import Segment, Word
 
 AUTO = "auto"
 """In place of a language code: let the engine find out, at the cost of a second pass of the encoder."""
+
+
+class Rank(IntEnum):
+    """Whose turn it is: of two requests that wait, the one of the lower rank goes first, whatever their age."""
+
+    FINAL = 0
+    """Text to commit: somebody's line waits for it, and with it all of that room's later lines."""
+    PARTIAL = 1
+    """A look at an open utterance: worth nothing once its final is there."""
+    BACKGROUND = 2
+    """A conversation heard again, or a file: runs where a lane would be idle and gives way to any final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +41,7 @@ class Request:
     """ISO 639-1 code, or :data:`AUTO`."""
     prompt: str = ""
     """Text the model is to believe was said before; style and vocabulary, never another session's words."""
-    final: bool = True
-    """Finals are decoded before partials, whatever their age."""
+    rank: Rank = Rank.FINAL
     temperature: float = 0.0
     """0 takes the likeliest word each time; more lets chance in, which is what ends a loop."""
 
@@ -82,7 +93,7 @@ class Decoder(Protocol):
         ...
 
     async def decode(self, request: Request) -> Heard:
-        """The words in ``request``.
+        """The words in ``request``; one of rank BACKGROUND may take as long as the box is busy.
 
         Raises:
             DecodeFailed: no usable answer; the caller marks a gap and goes on.
@@ -96,8 +107,11 @@ class Load:
 
     finals: int = 0
     partials: int = 0
+    background: int = 0
+    evictions: int = 0
+    """Background decodes that gave way to a final, and began again."""
     failures: int = 0
     busy_seconds: float = 0.0
     """Sum over lanes of the time spent decoding."""
     audio_seconds: float = 0.0
-    """Audio decoded, partials included."""
+    """Audio decoded, of all ranks."""

@@ -7,6 +7,10 @@ A lane is one whisper.cpp context and the one thread that ever touches it.  Memo
             fair between rooms: whoever has waited longest is next.
     Rule 3  A lane is free again when its *thread* is done, not when the caller has given up: a context that two
             threads touch corrupts both their texts.
+    Rule 4  Background work takes a lane only if another stays free, or if nobody has asked for live text for a
+            while; then it may have all, on a box of one lane too.
+    Rule 5  A final that finds no lane free has a background decode aborted; a partial does so only where background
+            work has every lane.  What was aborted keeps its place and begins again: a decode cannot be continued.
 """
 
 from __future__ import annotations
@@ -18,15 +22,19 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
-from ambientd.core.decoding import Heard, Load, Request
+from ambientd.core.decoding import Heard, Load, Rank, Request
 from ambientd.errors import DecodeFailed
 
 logger = logging.getLogger(__name__)
+
+QUIET: Final = 3.0
+"""Seconds without live work after which background work may take the last free lane.  A room that speaks without
+partials asks every 8 to 16 s and waits for one eviction; one with partials asks each second and keeps its lane."""
 
 
 class Context(Protocol):
@@ -49,20 +57,32 @@ class _Lane:
 
 @dataclass(slots=True, order=True)
 class _Ticket:
-    rank: tuple[bool, int]
+    turn: tuple[Rank, int]
     lane: asyncio.Future[_Lane] = field(compare=False)
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    rank: Rank
+    gave_up: threading.Event = field(default_factory=threading.Event)
+    evicted: bool = False
 
 
 class Lanes:
     """A :class:`~ambientd.core.decoding.Decoder` on a fixed number of threads.  Use :func:`open_lanes`."""
 
-    def __init__(self, lanes: list[_Lane], *, limit: float) -> None:
+    def __init__(self, lanes: list[_Lane], *, limit: float, quiet: float = QUIET) -> None:
         self._free = lanes
         self._limit = limit
-        self._queue: list[_Ticket] = []
+        self._quiet = quiet
+        self._live: list[_Ticket] = []
+        self._background: list[_Ticket] = []
         self._numbers = itertools.count()
-        self._running: set[Future[Heard]] = set()
+        self._running: list[_Work] = []
         self._loop = asyncio.get_running_loop()
+        self._live_at = -quiet
+        """When live work was last asked for or done; by the loop's clock."""
+        self._wake: asyncio.TimerHandle | None = None
         self.count = len(lanes)
         self.load = Load()
         self.observe: Callable[[Request, float, float], None] = lambda *_: None
@@ -70,13 +90,13 @@ class Lanes:
 
     @property
     def idle(self) -> bool:
-        """Whether a lane is free."""
-        return bool(self._free)
+        """Whether a partial would be heard at once: a lane is free, or background work has them all."""
+        return bool(self._free) or self._all_background
 
     @property
     def waiting(self) -> int:
-        """Requests that have no lane yet."""
-        return len(self._queue)
+        """Live requests that have no lane yet."""
+        return len(self._live)
 
     @property
     def busy(self) -> int:
@@ -92,72 +112,135 @@ class Lanes:
             DecodeFailed: the engine failed, or took longer than the limit.
         """
         asked = time.monotonic()
-        lane = await self._acquire(request)
-        began = time.monotonic()
-        gave_up = threading.Event()
-
-        def aborted() -> bool:
-            return gave_up.is_set() or time.monotonic() - began > self._limit
-
-        work = lane.thread.submit(lane.context.hear, request, aborted=aborted)
-        self._running.add(work)
-        # The callback runs in the lane's thread, or here if the work was cancelled before it began.
-        work.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._release, lane, done))
-        try:
-            heard = await asyncio.wrap_future(work)
-        except DecodeFailed:
-            self.load.failures += 1
-            if time.monotonic() - began > self._limit:
-                raise DecodeFailed(
-                    f"a decode took longer than {self._limit:g} s",
-                    hint="Use a smaller model, fewer sessions, or raise engine.chunk_timeout.",
-                ) from None
-            raise
-        finally:
-            gave_up.set()
-            took = time.monotonic() - began
-            self.load.busy_seconds += took
+        number = next(self._numbers)
+        while True:
+            lane = await self._acquire(_Ticket((request.rank, number), self._loop.create_future()))
+            began = time.monotonic()
+            work = _Work(request.rank)
+            try:
+                heard = await self._hear(lane, request, work)
+            except DecodeFailed:
+                if work.evicted:
+                    self.load.evictions += 1
+                    continue
+                self.load.failures += 1
+                if time.monotonic() - began > self._limit:
+                    raise DecodeFailed(
+                        f"a decode took longer than {self._limit:g} s",
+                        hint="Use a smaller model, fewer sessions, or raise engine.chunk_timeout.",
+                    ) from None
+                raise
+            break
         self.load.audio_seconds += (request.end - request.start) / 16_000
-        if request.final:
-            self.load.finals += 1
-        else:
-            self.load.partials += 1
-        self.observe(request, began - asked, took)
+        match request.rank:
+            case Rank.FINAL:
+                self.load.finals += 1
+            case Rank.PARTIAL:
+                self.load.partials += 1
+            case Rank.BACKGROUND:
+                self.load.background += 1
+        self.observe(request, began - asked, time.monotonic() - began)
         return heard
 
-    async def _acquire(self, request: Request) -> _Lane:
-        if self._free:
-            return self._free.pop()
-        ticket = _Ticket((not request.final, next(self._numbers)), self._loop.create_future())
-        heapq.heappush(self._queue, ticket)
+    async def _hear(self, lane: _Lane, request: Request, work: _Work) -> Heard:
+        began = time.monotonic()
+
+        def aborted() -> bool:
+            return work.gave_up.is_set() or time.monotonic() - began > self._limit
+
+        self._running.append(work)
+        job = lane.thread.submit(lane.context.hear, request, aborted=aborted)
+        # The callback runs in the lane's thread, or here if the work was cancelled before it began.
+        job.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._release, lane, work))
+        try:
+            return await asyncio.wrap_future(job)
+        finally:
+            work.gave_up.set()
+            self.load.busy_seconds += time.monotonic() - began
+
+    async def _acquire(self, ticket: _Ticket) -> _Lane:
+        live = ticket.turn[0] is not Rank.BACKGROUND
+        if live:
+            self._live_at = self._loop.time()
+            if self._free:
+                return self._free.pop()
+        queue = self._live if live else self._background
+        heapq.heappush(queue, ticket)
+        if live:
+            self._evict()
+        else:
+            self._start_background()
         try:
             return await ticket.lane
         except asyncio.CancelledError:
             if ticket.lane.done() and not ticket.lane.cancelled():
                 self._hand_on(ticket.lane.result())  # it was given to us in the same instant
-            elif ticket in self._queue:
-                self._queue.remove(ticket)
-                heapq.heapify(self._queue)
+            elif ticket in queue:
+                queue.remove(ticket)
+                heapq.heapify(queue)
             raise
 
-    def _release(self, lane: _Lane, work: Future[Heard]) -> None:
-        self._running.discard(work)
+    def _release(self, lane: _Lane, work: _Work) -> None:
+        self._running.remove(work)
+        if work.rank is not Rank.BACKGROUND:
+            self._live_at = self._loop.time()
         self._hand_on(lane)
 
     def _hand_on(self, lane: _Lane) -> None:
-        while self._queue:
-            ticket = heapq.heappop(self._queue)
-            if not ticket.lane.done():
-                ticket.lane.set_result(lane)
-                return
-        self._free.append(lane)
+        if not _give(lane, self._live):
+            self._free.append(lane)
+            self._start_background()
+
+    @property
+    def _evictable(self) -> list[_Work]:
+        return [work for work in self._running if work.rank is Rank.BACKGROUND and not work.gave_up.is_set()]
+
+    @property
+    def _all_background(self) -> bool:
+        return len(self._evictable) == self.count
+
+    def _evict(self) -> None:
+        """Aborts as much background work as finals wait; the newest, which has the least to lose."""
+        finals = sum(ticket.turn[0] is Rank.FINAL for ticket in self._live)
+        leaving = sum(work.evicted for work in self._running)
+        wanted = max(finals - leaving, int(self._all_background))
+        for work in self._evictable[::-1][:wanted]:
+            work.evicted = True
+            work.gave_up.set()
+
+    def _start_background(self) -> None:
+        """Gives free lanes to background work as far as rule 4 allows, now and when it will."""
+        left = self._live_at + self._quiet - self._loop.time()
+        while self._background and len(self._free) > (left > 0):
+            lane = self._free.pop()
+            if not _give(lane, self._background):
+                self._free.append(lane)
+        if self._background and self._free and self._wake is None:
+            self._wake = self._loop.call_later(left, self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        self._start_background()
+
+
+def _give(lane: _Lane, queue: list[_Ticket]) -> bool:
+    """Gives ``lane`` to the first who still waits; whether there was one."""
+    while queue:
+        ticket = heapq.heappop(queue)
+        if not ticket.lane.done():
+            ticket.lane.set_result(lane)
+            return True
+    return False
 
 
 @asynccontextmanager
-async def open_lanes(load: Callable[[], Context], *, count: int, limit: float) -> AsyncIterator[Lanes]:
+async def open_lanes(
+    load: Callable[[], Context], *, count: int, limit: float, quiet: float = QUIET
+) -> AsyncIterator[Lanes]:
     """``count`` lanes, each with a context from ``load`` (called in the lane's thread); closed on leaving.
 
-    ``limit``: seconds one decode may take.  Leaving waits for the threads: their contexts are C++ objects.
+    ``limit``: seconds one decode may take.  ``quiet``: see :data:`QUIET`.
+    Leaving waits for the threads: their contexts are C++ objects.
     """
     async with AsyncExitStack() as stack:
         lanes = []
@@ -169,4 +252,4 @@ async def open_lanes(load: Callable[[], Context], *, count: int, limit: float) -
             # Closed by the thread that used it, and so after its last decode.
             stack.callback(thread.submit, context.close)
             lanes.append(_Lane(context, thread))
-        yield Lanes(lanes, limit=limit)
+        yield Lanes(lanes, limit=limit, quiet=quiet)

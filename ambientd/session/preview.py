@@ -12,7 +12,7 @@ from typing import Final
 
 from ambientd.core import plausibility
 from ambientd.core.audio import RATE
-from ambientd.core.decoding import Decoder, Request
+from ambientd.core.decoding import Decoder, Rank, Request
 from ambientd.core.segmenter import Piece
 from ambientd.core.stabiliser import Stabiliser
 from ambientd.errors import DecodeFailed
@@ -65,7 +65,7 @@ class Preview:
         ``before``: the last committed words, where the piece begins a little before their ``end`` (samples).
         """
         self._seen = piece.end
-        request = Request(piece.audio, piece.start, piece.speech, language, prompt, final=False)
+        request = Request(piece.audio, piece.start, piece.speech, language, prompt, Rank.PARTIAL)
         try:
             heard = plausibility.cleaned(await self._decoder.decode(request))
         except DecodeFailed:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from ambientd.core.decoding import Heard, Request
+from ambientd.core.decoding import Heard, Rank, Request
 from ambientd.engine.lanes import Lanes, open_lanes
 from ambientd.errors import DecodeFailed
 
@@ -45,14 +45,14 @@ class Slow:
 
 
 @asynccontextmanager
-async def lanes(*contexts: Slow, limit: float = 5) -> AsyncIterator[Lanes]:
+async def lanes(*contexts: Slow, limit: float = 5, quiet: float = 0) -> AsyncIterator[Lanes]:
     rest = list(contexts)
-    async with open_lanes(lambda: rest.pop(0), count=len(contexts), limit=limit) as opened:
+    async with open_lanes(lambda: rest.pop(0), count=len(contexts), limit=limit, quiet=quiet) as opened:
         yield opened
 
 
-def ask(number: int, *, final: bool = True) -> Request:
-    return Request(np.zeros(16, np.float32), number, 16, "en", final=final)
+def ask(number: int, rank: Rank = Rank.FINAL) -> Request:
+    return Request(np.zeros(16, np.float32), number, 16, "en", rank=rank)
 
 
 async def test_a_context_is_only_ever_touched_by_its_own_thread():
@@ -75,7 +75,7 @@ async def test_first_come_first_served():
 async def test_finals_go_before_partials_that_came_earlier():
     context = Slow()
     async with lanes(context) as opened:
-        asked = [opened.decode(ask(n, final=n >= 3)) for n in range(6)]
+        asked = [opened.decode(ask(n, Rank.FINAL if n >= 3 else Rank.PARTIAL)) for n in range(6)]
         await asyncio.gather(*asked)
 
     # The first got the free lane; of those that waited the finals 3, 4, 5 went first.
@@ -129,6 +129,110 @@ async def test_a_decode_over_the_limit_fails_and_the_lane_comes_back():
 
     assert opened.load.failures == 1
     assert opened.load.finals == 1
+
+
+class TestBackground:
+    async def test_a_final_takes_the_lane_of_a_background_decode_which_begins_again_afterwards(self):
+        context = Slow(seconds=0.2)
+        async with lanes(context) as opened:
+            background = asyncio.create_task(opened.decode(ask(0, Rank.BACKGROUND)))
+            await asyncio.sleep(0.02)
+            began = time.monotonic()
+            context.seconds = 0.02
+            await opened.decode(ask(1))
+            assert time.monotonic() - began < 0.1
+            await background
+
+        assert context.heard == [1, 0]
+        assert context.clashes == 0
+        assert (opened.load.evictions, opened.load.background, opened.load.failures) == (1, 1, 0)
+
+    async def test_it_leaves_one_lane_to_rooms_that_speak(self):
+        contexts = Slow(), Slow()
+        async with lanes(*contexts, quiet=60) as opened:
+            await opened.decode(ask(0))
+            tasks = [asyncio.create_task(opened.decode(ask(n, Rank.BACKGROUND))) for n in range(1, 6)]
+            most = 0
+            while not all(task.done() for task in tasks):
+                most = max(most, opened.busy)
+                await asyncio.sleep(0.002)
+
+        assert most == 1
+
+    async def test_it_may_have_every_lane_once_no_room_has_spoken_for_a_while(self):
+        contexts = Slow(0.1), Slow(0.1)
+        async with lanes(*contexts, quiet=0.1) as opened:
+            await opened.decode(ask(0))
+            tasks = [asyncio.create_task(opened.decode(ask(n, Rank.BACKGROUND))) for n in range(1, 6)]
+            await asyncio.sleep(0.05)
+            early = opened.busy
+            await asyncio.sleep(0.1)
+            late = opened.busy
+            await asyncio.gather(*tasks)
+
+        assert (early, late) == (1, 2)
+
+    async def test_on_a_box_of_one_lane_it_waits_until_no_room_speaks(self):
+        context = Slow()
+        async with lanes(context, quiet=0.2) as opened:
+            await opened.decode(ask(0, Rank.PARTIAL))
+            task = asyncio.create_task(opened.decode(ask(1, Rank.BACKGROUND)))
+            await asyncio.sleep(0.1)
+            assert opened.busy == 0
+            await asyncio.wait_for(task, 2)
+
+    async def test_partials_do_not_abort_it_while_a_lane_serves_the_rooms(self):
+        contexts = Slow(0.1), Slow(0.1)
+        async with lanes(*contexts) as opened:
+            final = asyncio.create_task(opened.decode(ask(0)))
+            await asyncio.sleep(0.01)
+            background = asyncio.create_task(opened.decode(ask(1, Rank.BACKGROUND)))
+            await asyncio.sleep(0.01)
+            assert not opened.idle
+            await opened.decode(ask(2, Rank.PARTIAL))
+            await asyncio.gather(final, background)
+
+        assert opened.load.evictions == 0
+
+    async def test_a_partial_is_heard_at_once_where_background_work_has_every_lane(self):
+        contexts = Slow(0.2), Slow(0.2)
+        async with lanes(*contexts) as opened:
+            tasks = [asyncio.create_task(opened.decode(ask(n, Rank.BACKGROUND))) for n in range(2)]
+            await asyncio.sleep(0.02)
+            assert opened.idle
+            for context in contexts:
+                context.seconds = 0.02
+            began = time.monotonic()
+            await opened.decode(ask(2, Rank.PARTIAL))
+            assert time.monotonic() - began < 0.1
+            await asyncio.gather(*tasks)
+
+        assert opened.load.evictions == 1
+
+    async def test_no_more_is_aborted_than_finals_wait(self):
+        contexts = Slow(0.3), Slow(0.3), Slow(0.3)
+        async with lanes(*contexts) as opened:
+            tasks = [asyncio.create_task(opened.decode(ask(n, Rank.BACKGROUND))) for n in range(3)]
+            await asyncio.sleep(0.02)
+            for context in contexts:
+                context.seconds = 0.01
+            await asyncio.gather(opened.decode(ask(3)), opened.decode(ask(4)))
+            await asyncio.gather(*tasks)
+
+        assert opened.load.evictions == 2
+
+    async def test_what_is_cancelled_while_it_waits_leaves_nothing_behind(self):
+        context = Slow()
+        async with lanes(context, quiet=60) as opened:
+            await opened.decode(ask(0))
+            task = asyncio.create_task(opened.decode(ask(1, Rank.BACKGROUND)))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await opened.decode(ask(2))
+
+        assert context.heard == [0, 2]
 
 
 async def test_contexts_are_closed_even_if_one_cannot_be_loaded():

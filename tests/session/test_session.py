@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scripted import Engine, detect, heard, silence, speech, terms_of
 
 from ambientd.core.audio import RATE, Samples, to_pcm16
-from ambientd.core.decoding import AUTO, Heard, Request
+from ambientd.core.decoding import AUTO, Heard, Rank, Request
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import EndReason, SessionState
 from ambientd.core.transcript import Gap, Line
@@ -432,7 +432,9 @@ class TestPartials:
             assert engine.requests == []
 
     async def test_what_was_shown_and_not_confirmed_is_taken_back(self):
-        engine = Engine(lambda r: heard(r, "[BLANK_AUDIO]") if r.final else heard(r, "It hurts."))
+        engine = Engine(
+            lambda r: heard(r, "[BLANK_AUDIO]") if r.rank is Rank.FINAL else heard(r, "It hurts.")
+        )
         async with running(engine, partials=True) as box:
             await box.say(speech(1.2))
             shown = await asyncio.wait_for(box.listener.next(), 2)
@@ -459,7 +461,7 @@ class TestPartials:
             box.session.end(EndReason.CLIENT)
             await box.rest()
 
-        assert [request.final for request in engine.requests] == [True]
+        assert [request.rank for request in engine.requests] == [Rank.FINAL]
 
     async def test_what_two_passes_agree_on_is_stable(self):
         texts = iter(["I have a pane", "I have a pain in", "I have a pain in my chest."])
