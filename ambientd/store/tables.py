@@ -185,6 +185,8 @@ uploads = Table(
     Column("digest", LargeBinary),
     Column("size", Integer),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
+    # Answers 500 in a row: what is always refused so is a matter for a person.
+    Column("server_errors", Integer, nullable=False, server_default=text("0")),
     Column("attempted_at", Text),
     Column("next_attempt_at", Text),
     Column("last_error", Text),

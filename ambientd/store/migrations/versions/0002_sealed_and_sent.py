@@ -88,6 +88,7 @@ def _deliveries() -> None:
         sa.Column("digest", sa.LargeBinary()),
         sa.Column("size", sa.Integer()),
         sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("server_errors", sa.Integer(), nullable=False, server_default=sa.text("0")),
         sa.Column("attempted_at", sa.Text()),
         sa.Column("next_attempt_at", sa.Text()),
         sa.Column("last_error", sa.Text()),
