@@ -19,6 +19,7 @@ from ambientd.api.services import SERVICES, Services
 from ambientd.core import protocol
 from ambientd.core.record import EndReason
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
+from ambientd.session.hold import Hold, taken_over
 from ambientd.session.hub import Listener
 from ambientd.session.session import Session
 
@@ -28,6 +29,9 @@ routes = web.RouteTableDef()
 
 PATIENCE: Final = 4.0
 """Seconds a peer has to answer a close frame."""
+
+TOKEN_PATIENCE: Final = 10.0
+"""Seconds a client that wants to resume has to say so."""
 
 SEND_PATIENCE: Final = 30.0
 """Seconds a peer may leave one message unread once the system's own buffers are full."""
@@ -54,24 +58,37 @@ async def transcribe(request: web.Request) -> web.WebSocketResponse:
     )
     await socket.prepare(request)
     try:
-        session, resumed = await _open(request, services)
+        session, resumed = await _open(request, socket, services)
     except (ClientError, StoreUnavailable) as error:
         services.registry.faults[code_of(error)] += 1
         await refuse(socket, error)
         return socket
+    # From here on no frame of an older connection is taken, so what the greeting tells stays true.
+    hold = session.attach()
     listener = session.hub.subscribe(_wanted(request))
     try:
         await socket.send_json(greeting(session, services, resumed=resumed))
-        await _converse(socket, session, listener, services)
+        await _converse(socket, Voice(session, hold, listener), services)
     except ConnectionResetError:
         logger.debug("client is gone", extra={"session": session.id})
     finally:
         session.hub.unsubscribe(listener)
-        if socket.close_code == protocol.CLOSE_ENDED:
+        if hold.lost.is_set():
+            pass  # the client is on another connection by now
+        elif socket.close_code == protocol.CLOSE_ENDED:
             session.end(EndReason.DISCONNECT)  # unless it is ending already: the first reason counts
         elif not session.ending:
-            session.desert()
+            session.desert(hold)
     return socket
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One connection's part in a session."""
+
+    session: Session
+    hold: Hold
+    listener: Listener
 
 
 def greeting(session: Session, services: Services, *, resumed: bool) -> protocol.Message:
@@ -86,19 +103,22 @@ def greeting(session: Session, services: Services, *, resumed: bool) -> protocol
         language=session.language,
         received_samples=session.taken,
         resumed=resumed,
+        resume_token=session.resume_token,
     )
 
 
 async def refuse(socket: web.WebSocketResponse, error: AmbientError) -> None:
     """Tells why there will be no session, in a message and in the close frame, and closes."""
     code = error.close_code if isinstance(error, ClientError) else protocol.CLOSE_ERROR
-    try:
-        await socket.send_json(protocol.error(error))
-    except ConnectionResetError:
-        return
     # A close frame holds at most 123 bytes of reason.  Source: RFC 6455 section 5.5.
     reason = error.message if isinstance(error, ClientError) else "store unavailable"
-    await socket.close(code=code or protocol.CLOSE_POLICY, message=reason.encode()[:123])
+    try:
+        # A connection that was taken over is most likely dead, and takes nothing any more.
+        async with asyncio.timeout(SEND_PATIENCE):
+            await socket.send_json(protocol.error(error))
+            await socket.close(code=code or protocol.CLOSE_POLICY, message=reason.encode()[:123])
+    except (ConnectionResetError, TimeoutError):
+        return
 
 
 def code_of(error: AmbientError) -> str:
@@ -123,13 +143,32 @@ def check_origin(request: web.Request) -> None:
         raise web.HTTPForbidden(text="This page may not connect: it was not served by this box.")
 
 
-async def _open(request: web.Request, services: Services) -> tuple[Session, bool]:
-    """The session to speak to: a new one, or one whose client vanished and is back now."""
+async def _open(
+    request: web.Request, socket: web.WebSocketResponse, services: Services
+) -> tuple[Session, bool]:
+    """The session to speak to: a new one, or one whose client is back."""
     asked = request.match_info.get("session_id")
     session_id = protocol.check_session_id(asked) if asked is not None else None
-    if session_id is not None and (deserted := services.registry.resume(session_id)):
-        return deserted, True
+    if session_id is not None:
+        token = await _token(socket) if request.query.get("resume") in {"1", "true"} else ""
+        if back := services.registry.resume(session_id, token):
+            return back, True
     return await services.registry.open(session_id, services.terms(), client=request.remote or ""), False
+
+
+async def _token(socket: web.WebSocketResponse) -> str:
+    """The token with which a client takes its session up again: the first thing it says.
+
+    Not in the address, which lands in the logs of every proxy between.
+    """
+    try:
+        async with asyncio.timeout(TOKEN_PATIENCE):
+            message = await socket.receive()
+    except TimeoutError:
+        return protocol.parse_resume(protocol.Control("", {}))
+    if message.type is not WSMsgType.TEXT:
+        return protocol.parse_resume(protocol.Control("", {}))
+    return protocol.parse_resume(protocol.parse_control(message.data))
 
 
 def _wanted(request: web.Request) -> frozenset[str]:
@@ -147,15 +186,14 @@ class _Pulse:
     """A frame is waiting for room in the inbox: the client may well be alive, it is we who do not listen."""
 
 
-async def _converse(
-    socket: web.WebSocketResponse, session: Session, listener: Listener, services: Services
-) -> None:
-    """Reads and writes until the session ends, the client goes, or one of them breaks the rules."""
+async def _converse(socket: web.WebSocketResponse, voice: Voice, services: Services) -> None:
+    """Reads and writes until the session ends, the client goes or speaks elsewhere, or one breaks the rules."""
     pulse = _Pulse(time.monotonic())
-    reader = asyncio.create_task(_read(socket, session, listener, pulse, services))
-    writer = asyncio.create_task(_write(socket, listener))
+    reader = asyncio.create_task(_read(socket, voice, pulse, services))
+    writer = asyncio.create_task(_write(socket, voice.listener))
     watcher = asyncio.create_task(_watch(socket, pulse, every=services.heartbeat))
-    tasks = {reader, writer, watcher}
+    displaced = asyncio.create_task(voice.hold.lost.wait())
+    tasks = {reader, writer, watcher, displaced}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -163,8 +201,10 @@ async def _converse(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    if not reader.cancelled() and (fault := reader.result()):
-        session.end(EndReason.DISCONNECT)  # a client that breaks the protocol is not waited for
+    if voice.hold.lost.is_set():
+        await refuse(socket, taken_over())
+    elif not reader.cancelled() and (fault := reader.result()):
+        voice.session.end(EndReason.DISCONNECT)  # a client that breaks the protocol is not waited for
         await refuse(socket, fault)
     elif not writer.cancelled():
         farewell = writer.result()
@@ -214,22 +254,25 @@ async def _watch(socket: web.WebSocketResponse, pulse: _Pulse, *, every: float) 
 
 
 async def _read(
-    socket: web.WebSocketResponse, session: Session, listener: Listener, pulse: _Pulse, services: Services
+    socket: web.WebSocketResponse, voice: Voice, pulse: _Pulse, services: Services
 ) -> ClientError | None:
     """Feeds the session until the socket closes; gives the fault if the connection cannot go on."""
+    session, listener = voice.session, voice.listener
     async for message in socket:
         # Replies must not pile up faster than they can be sent: the client that asks faster waits, nobody else.
         pulse.busy = True
         await listener.room()
         pulse.busy = False
         pulse.heard_at = time.monotonic()
+        if voice.hold.lost.is_set():
+            return None
         try:
             if message.type is WSMsgType.PING:
                 await socket.pong(message.data)
             elif message.type is WSMsgType.BINARY:
                 _check_size(message.data, services.max_frame_bytes)
                 pulse.busy = True
-                await session.feed(message.data)
+                await session.feed(message.data, voice.hold)
                 pulse.busy = False
                 pulse.heard_at = time.monotonic()
             elif message.type is WSMsgType.TEXT:
@@ -263,6 +306,10 @@ def _obey(control: protocol.Control, session: Session, listener: Listener) -> No
             listener.put(session.info())
         case "end_session":
             session.end(EndReason.CLIENT)
+        case "lost":
+            session.lost(protocol.parse_lost(control.fields, sample_rate=session.terms.sample_rate))
+        case "resume":
+            pass  # the session goes on already
         case "configure":
             wishes = protocol.parse_wishes(control.fields)
             session.configure(wishes)

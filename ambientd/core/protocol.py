@@ -76,7 +76,7 @@ class Control:
     fields: Message
 
 
-CONTROLS: Final = ("ping", "session_info", "end_session", "configure")
+CONTROLS: Final = ("ping", "session_info", "end_session", "configure", "lost", "resume")
 
 
 def parse_control(text: str) -> Control:
@@ -146,6 +146,39 @@ def parse_wishes(fields: Message) -> Wishes:
     return Wishes(language, prompt, fields.get("partials"), fields.get("acks"))
 
 
+def parse_resume(control: Control) -> str:
+    """The token in a ``resume`` message.
+
+    Raises:
+        ClientError: it is no such message; the connection cannot go on.
+    """
+    token = control.fields.get("token")
+    if control.type != "resume" or not isinstance(token, str):
+        raise ClientError(
+            "resume_expected",
+            "a connection with ?resume=1 must begin with its resume message",
+            hint='Send {"type": "resume", "token": "…"} with the token that connected gave you.',
+            close_code=CLOSE_POLICY,
+        )
+    return token
+
+
+MOST_LOST: Final = 24 * 3600
+"""Seconds of audio that a client can have lost at once."""
+
+
+def parse_lost(fields: Message, *, sample_rate: int) -> int:
+    """The samples in a ``lost`` message.
+
+    Raises:
+        ClientError: it holds no such number.
+    """
+    count = fields.get("samples")
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 < count <= MOST_LOST * sample_rate:
+        raise ClientError("bad_field", "samples must be a whole number above 0, and less than a day's")
+    return count
+
+
 def connected(
     session_id: str,
     *,
@@ -157,11 +190,13 @@ def connected(
     language: str,
     received_samples: int,
     resumed: bool,
+    resume_token: str,
 ) -> Message:
     """The first message: the session is there, and this is how to speak to it.
 
     ``audio_buffer_size``: bytes of audio a client does best to send at once.  ``received_samples``: what the session
-    has of this client's audio; a client that comes back goes on from there.
+    has of this client's audio; a client that comes back goes on from there.  ``resume_token``: with it the client can
+    come back even while its old connection still seems alive.
     """
     return {
         "type": "connected",
@@ -169,6 +204,7 @@ def connected(
         "message": "Resumed." if resumed else "Connected. Send PCM as binary frames; end with end_session.",
         "received_samples": received_samples,
         "resumed": resumed,
+        "resume_token": resume_token,
         "config": {
             "sample_rate": sample_rate,
             "channels": channels,

@@ -137,15 +137,16 @@ class Segmenter:
     into blocks gives the same pieces.
     """
 
-    def __init__(self, detect: Detect, rules: Rules | None = None) -> None:
+    def __init__(self, detect: Detect, rules: Rules | None = None, *, start: int = 0) -> None:
+        """``start``: samples of the session that lie behind it already."""
         self._detect = detect
         self._rules = rules or Rules()
         self._rest = np.empty(0, np.float32)
         """Fewer than ``FRAME`` samples that wait for more."""
         self._frames: deque[_Frame] = deque()
         """Consecutive frames that end where the judged audio ends: the open piece, or the pre-roll for the next."""
-        self._judged = 0
-        """Samples the detector has seen."""
+        self._judged = start
+        """Samples the detector has seen, or that were skipped."""
         self._open = False
         self._silence = 0
         """Samples since the last speech frame of the open piece."""
@@ -177,7 +178,7 @@ class Segmenter:
         return pieces
 
     def finish(self) -> list[Piece]:
-        """What is still open when the session ends; the segmenter may not be used afterwards."""
+        """What is still open when the session ends; only :meth:`skip` may go on afterwards."""
         if not self._open:
             return []
         if len(self._rest):
@@ -189,6 +190,15 @@ class Segmenter:
         self._frames.clear()
         self._open = False
         return [piece] if self._is_speech(piece) else []
+
+    def skip(self, samples: int) -> list[Piece]:
+        """Passes over ``samples`` that nobody has heard; gives what was being said before them, which ends here."""
+        pieces = self.finish()
+        self._judged += len(self._rest) + samples
+        self._rest = self._rest[:0]
+        self._frames.clear()
+        self._spoken = self._continues = False
+        return pieces
 
     def open_piece(self) -> Piece | None:
         """The piece being spoken, as far as it has come; ``None`` while nobody speaks, or it may yet be noise."""

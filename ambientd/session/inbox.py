@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 from ambientd.core.audio import RATE, Samples
@@ -12,15 +13,22 @@ SLICE: Final = RATE
 """Samples taken at once.  1 s is about 3 ms of voice detection; then others get their turn on the loop."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Audio that was spoken and will never come."""
+
+    samples: int
+
+
 class Inbox:
-    """A queue of samples between whoever feeds a session and the session's task."""
+    """A queue of samples, and of holes in them, between whoever feeds a session and the session's task."""
 
     def __init__(self, limit: int) -> None:
         """``limit``: samples that may wait before :meth:`room` waits."""
         self.samples = 0
         """Samples that wait."""
         self._limit = limit
-        self._blocks: deque[Samples] = deque()
+        self._blocks: deque[Samples | Hole] = deque()
         self._room = asyncio.Event()
         self._room.set()
         self._stir = asyncio.Event()
@@ -42,9 +50,16 @@ class Inbox:
             self._room.clear()
         self._stir.set()
 
-    def take(self) -> Samples:
-        """The oldest samples, at most :data:`SLICE` of them; there must be some."""
+    def put_hole(self, hole: Hole) -> None:
+        """Notes that audio is missing here; it takes no room."""
+        self._blocks.append(hole)
+        self._stir.set()
+
+    def take(self) -> Samples | Hole:
+        """The oldest samples, at most :data:`SLICE` of them, or a hole; there must be something."""
         audio = self._blocks.popleft()
+        if isinstance(audio, Hole):
+            return audio
         if len(audio) > SLICE:
             self._blocks.appendleft(audio[SLICE:])
             audio = audio[:SLICE]

@@ -24,14 +24,17 @@ LONGEST_HEADER: Final = 44
 class Intake:
     """The door of one session: give it frames in order, take samples out."""
 
-    def __init__(self, *, sample_rate: int = RATE, channels: int = 1) -> None:
-        """``sample_rate`` in Hz and ``channels`` (interleaved) are what the client sends."""
+    def __init__(self, *, sample_rate: int = RATE, channels: int = 1, taken: int = 0) -> None:
+        """``sample_rate`` in Hz and ``channels`` (interleaved) are what the client sends.
+
+        ``taken``: samples at the box's own rate that an earlier life of the session had.
+        """
         self._rate = sample_rate
         self._channels = channels
-        self.taken = 0
+        self.taken = taken * sample_rate // RATE
         """Whole samples taken from the client, counted per channel and at the client's own rate."""
         self._carried = b""
-        self._first = True
+        self._first = taken == 0
         self._start = b""
         """The beginning of what may be a WAV header."""
         self._resampler: Any = soxr.ResampleStream(sample_rate, RATE, 1) if sample_rate != RATE else None
@@ -82,7 +85,14 @@ class Intake:
 
     def interrupt(self) -> None:
         """The client is gone and will go on from :attr:`taken`: the half sample it sent last comes again."""
-        self._carried = b""
+        self._carried = self._start = b""
+
+    def skip(self, count: int) -> int:
+        """Counts ``count`` samples of the client's that will never come; gives them at the box's own rate."""
+        before = self.taken * RATE // self._rate
+        self.taken += count
+        self._first = False
+        return self.taken * RATE // self._rate - before
 
     def finish(self) -> Samples:
         """What the resampler still holds; the intake may not be used afterwards."""

@@ -24,10 +24,11 @@ class Limits:
 class Lifetime:
     """The clock of one session."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, past: float = 0.0) -> None:
+        """``past``: seconds the session has lasted already."""
         self._limits = limits
-        self._began = time.monotonic()
-        self._last_sign = self._began
+        self._last_sign = time.monotonic()
+        self._began = self._last_sign - past
         self._gone_at: float | None = None
 
     @property

@@ -125,12 +125,15 @@ class Registry:
         logger.info("session opened", extra={"session": name, "live": len(self._live)})
         return session
 
-    def resume(self, session_id: str) -> Session | None:
-        """The live session of that id whose client has vanished, now with its client back; ``None`` if none is."""
+    def resume(self, session_id: str, token: str = "") -> Session | None:
+        """The live session of that id, if its client may take it up again; ``None`` if there is none.
+
+        Once the box knows that the client has vanished, the id is enough; before, only the session's ``token`` shows
+        that this is the same client on a new connection.
+        """
         session = self._live.get(session_id)
-        if session is None or not session.deserted or session.ending:
+        if session is None or session.ending or not (session.deserted or session.knows(token)):
             return None
-        session.resume()
         logger.info("session resumed", extra={"session": session_id})
         return session
 

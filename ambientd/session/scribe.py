@@ -9,7 +9,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from ambientd.core import plausibility, protocol
@@ -40,6 +41,21 @@ LEAST_TO_DETECT: Final = 3 * RATE
 """Speech a piece must hold for its detected language to be kept for the session."""
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is on record of a session in whose middle the daemon stopped; of a new one, nothing."""
+
+    connected_at: datetime | None = None
+    lines: tuple[Line, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    metrics: SessionMetrics = field(default_factory=SessionMetrics)
+
+    @property
+    def end(self) -> int:
+        """Samples: how far it reaches."""
+        return max([0, *(line.end for line in self.lines), *(gap.end for gap in self.gaps)])
+
+
 class Scribe:
     """Writes down one session.  Calls must come one after the other; only :meth:`abandon` may come at any time."""
 
@@ -53,9 +69,11 @@ class Scribe:
         clock: Callable[[], float],
         language: str,
         prompt: str | None,
+        past: Past,
     ) -> None:
         """``clock`` gives the seconds since the session began; ``prompt``: see :func:`prompt_for`."""
-        self.metrics = SessionMetrics()
+        # What had come in and was not on record when the daemon stopped comes again, or is marked as lost.
+        self.metrics = replace(past.metrics, received_samples=past.end)
         self.language = language
         """In force: as set, or as detected."""
         self.prompt = prompt
@@ -66,12 +84,12 @@ class Scribe:
         self._hub = hub
         self._clock = clock
         self._preview = Preview(decoder)
-        self._texts: list[str] = []
+        self._texts = [line.text for line in past.lines]
         self._last_words: list[str] = []
         """Of the last line."""
-        self._committed_end = 0
+        self._committed_end = past.end
         """Samples: how far the last line reaches."""
-        self._decoded_end = 0
+        self._decoded_end = past.end
         """Samples: how far the engine has been."""
         self._unheard: Piece | None = None
         """The end of the last piece, if its decode stopped before it: to be heard with what follows."""
@@ -155,7 +173,7 @@ class Scribe:
             StoreUnavailable: it could not be marked.
         """
         started = [piece.start for piece in (self._hearing, self._unheard, open_piece) if piece]
-        await self._mark(Gap(min(started, default=silent_until), self.metrics.received_samples, reason))
+        await self.mark(Gap(min(started, default=silent_until), self.metrics.received_samples, reason))
 
     async def _hear(self, piece: Piece, *, seam: bool = False) -> None:
         """``seam``: the piece begins a little before the end of what is committed."""
@@ -187,7 +205,7 @@ class Scribe:
         elif self._shown:
             self._show((), 0, piece)
         if hearing.gap:
-            await self._mark(hearing.gap)
+            await self.mark(hearing.gap)
         self._unheard = hearing.unheard
         self._carried = self._carried + 1 if hearing.unheard else 0
         self._hearing = None
@@ -230,7 +248,12 @@ class Scribe:
         self._shown = False
         self._hub.publish(protocol.transcript(line, session_time=self._clock()))
 
-    async def _mark(self, gap: Gap) -> None:
+    async def mark(self, gap: Gap) -> None:
+        """Stores a gap, then shows it.
+
+        Raises:
+            StoreUnavailable: it could not be stored, and was not shown.
+        """
         # A piece with a carried beginning starts before the end of what is committed.
         gap = replace(gap, start=max(gap.start, self._committed_end))
         if gap.start >= gap.end:

@@ -20,13 +20,15 @@ from ambientd.core.metrics import SessionMetrics
 from ambientd.core.protocol import Message, Wishes
 from ambientd.core.record import EndReason, SessionState
 from ambientd.core.segmenter import Detect, Rules, Segmenter
+from ambientd.core.transcript import Gap
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
+from ambientd.session.hold import Hold, Holder
 from ambientd.session.hub import Hub
-from ambientd.session.inbox import Inbox
+from ambientd.session.inbox import Hole, Inbox
 from ambientd.session.intake import Intake
 from ambientd.session.ledger import Ledger
 from ambientd.session.limits import Lifetime, Limits
-from ambientd.session.scribe import Scribe
+from ambientd.session.scribe import Past, Scribe
 
 logger = logging.getLogger(__name__)
 
@@ -56,21 +58,31 @@ class Session:
     """One conversation.  Whoever opens it owns the task that runs :meth:`run`, and feeds it."""
 
     def __init__(
-        self, session_id: str, terms: Terms, *, detect: Detect, decoder: Decoder, ledger: Ledger
+        self,
+        session_id: str,
+        terms: Terms,
+        *,
+        detect: Detect,
+        decoder: Decoder,
+        ledger: Ledger,
+        past: Past | None = None,
     ) -> None:
+        """``past``: what is on record of it, if the daemon stopped in its middle."""
+        past = past or Past()
         self.id = session_id
         self.terms = terms
-        self.connected_at = datetime.now(UTC)
+        self.connected_at = past.connected_at or datetime.now(UTC)
         self.hub = Hub()
         self.finished = asyncio.Event()
         """Set once the session has ended and its listeners have been told."""
         self.stored = False
         """Whether the ending is on record."""
-        self._lifetime = Lifetime(terms.limits)
+        self._lifetime = Lifetime(terms.limits, past=past.end / RATE)
+        self._holder = Holder()
         self._ledger = ledger
-        self._intake = Intake(sample_rate=terms.sample_rate, channels=terms.channels)
+        self._intake = Intake(sample_rate=terms.sample_rate, channels=terms.channels, taken=past.end)
         self._inbox = Inbox(terms.inbox)
-        self._segmenter = Segmenter(detect, terms.rules)
+        self._segmenter = Segmenter(detect, terms.rules, start=past.end)
         self._scribe = Scribe(
             session_id,
             decoder=decoder,
@@ -79,9 +91,10 @@ class Session:
             clock=lambda: self._lifetime.seconds,
             language=terms.language,
             prompt=terms.prompt,
+            past=past,
         )
         self._reason: EndReason | None = None
-        self._acknowledged = 0
+        self._acknowledged = self._intake.taken
         """Samples of the client's that it has been told of."""
 
     @property
@@ -124,15 +137,20 @@ class Session:
             duration=self.duration,
         )
 
-    async def feed(self, frame: bytes) -> None:
+    async def feed(self, frame: bytes, hold: Hold | None = None) -> None:
         """Takes one frame of the client's audio; waits while the inbox is full, so that a socket is slowed down.
 
+        ``hold``: the connection's right to feed, where there can be more than one.
+
         Raises:
-            ClientError: the frame is not audio this session can read, or the session is ending.
+            ClientError: the frame is not audio this session can read, the session is ending, or another connection
+                has it by now.
         """
         self.touch()
         # Before the frame is counted as taken: whoever is cancelled here has lost nothing.
         await self._inbox.room()
+        if hold is not None:
+            hold.check()
         if self.ending:
             raise ClientError(
                 "session_ending",
@@ -140,6 +158,19 @@ class Session:
                 hint="Open a new session.",
             )
         self._put(self._intake.receive(frame))
+        self._acknowledge()
+
+    def lost(self, count: int) -> None:
+        """Marks the next ``count`` of the client's samples as audio that will never come."""
+        self.touch()
+        if self.ending:
+            return
+        hole = Hole(self._intake.skip(count))
+        self._inbox.put_hole(hole)
+        self._scribe.received(hole.samples)
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
         if self._intake.taken - self._acknowledged >= self.terms.sample_rate:
             self._acknowledged = self._intake.taken
             self.hub.publish(protocol.ack(self._acknowledged))
@@ -154,18 +185,33 @@ class Session:
         """Whether the client has vanished and may come back."""
         return self._lifetime.deserted
 
-    def desert(self) -> None:
-        """The client has vanished without an end: wait for it for the grace time, then end."""
+    @property
+    def resume_token(self) -> str:
+        """What a client must know to come back while its old connection still seems alive."""
+        return self._holder.token
+
+    def knows(self, token: str) -> bool:
+        """Whether ``token`` is this session's."""
+        return self._holder.knows(token)
+
+    def desert(self, hold: Hold | None = None) -> None:
+        """The client has vanished without an end: wait for it for the grace time, then end.
+
+        Nothing happens if another connection than that of ``hold`` has the session by now.
+        """
+        if hold is not None and hold.lost.is_set():
+            return
         if self.terms.limits.grace == 0:
             self.end(EndReason.DISCONNECT)
             return
-        self._intake.interrupt()
         self._lifetime.desert()
         self._inbox.stir()
 
-    def resume(self) -> None:
-        """The client is back, and goes on from :attr:`taken`."""
+    def attach(self) -> Hold:
+        """A connection has the session from now on, and goes on from :attr:`taken`; the one before has it no more."""
+        self._intake.interrupt()
         self._lifetime.resume()
+        return self._holder.take()
 
     def configure(self, wishes: Wishes) -> None:
         """Takes over the language and the prompt a client wishes for, from the next piece on.
@@ -236,8 +282,7 @@ class Session:
         segmenter, scribe = self._segmenter, self._scribe
         while not scribe.abandoned:
             while self._inbox and not scribe.abandoned:
-                for piece in segmenter.receive(self._inbox.take()):
-                    await scribe.commit(piece)
+                await self._judge(self._inbox.take())
                 if not segmenter.speaking:
                     await scribe.settle(segmenter.received)
                 self._expire()
@@ -252,6 +297,20 @@ class Session:
                 await scribe.commit(piece)
             await scribe.settle(FOREVER)
         await self._mark_rest("shutdown")  # nothing, unless the session was abandoned
+
+    async def _judge(self, audio: Samples | Hole) -> None:
+        """Has committed what ends in ``audio``; before a hole everything ends."""
+        segmenter, scribe = self._segmenter, self._scribe
+        if not isinstance(audio, Hole):
+            for piece in segmenter.receive(audio):
+                await scribe.commit(piece)
+            return
+        start = segmenter.received
+        for piece in segmenter.skip(audio.samples):
+            await scribe.commit(piece)
+        await scribe.settle(FOREVER)
+        if not scribe.abandoned:
+            await scribe.mark(Gap(start, start + audio.samples, "lost"))
 
     async def _mark_rest(self, reason: str) -> None:
         await self._scribe.mark_rest(self._segmenter.open_piece(), self._segmenter.received, reason)

@@ -525,3 +525,60 @@ class TestConfigure:
         assert (await receive(socket))["type"] == "error"
         await socket.send_json({"type": "configure"})
         assert (await receive(socket))["language"] == "en"
+
+    async def test_the_token_takes_over_a_connection_that_still_seems_alive(self, box):
+        dead = await box.connect("/ws/transcribe/room-1")
+        token = (await receive(dead))["resume_token"]
+        await dead.send_bytes(SPEECH[:20_001])
+        await dead.send_json({"type": "ping"})
+        await receive(dead)
+
+        back = await box.connect("/ws/transcribe/room-1?resume=1")
+        await back.send_json({"type": "resume", "token": token})
+        connected = await receive(back)
+        await dead.send_bytes(SPEECH[20_001:])  # late, from the connection that was given up
+        await back.send_bytes(SPEECH[2 * connected["received_samples"] :])
+        await back.send_json({"type": "end_session"})
+        messages, code = await rest(back)
+        told, refused = await rest(dead)
+
+        assert (connected["resumed"], connected["received_samples"]) == (True, 10_000)
+        assert connected["resume_token"] == token
+        assert ([m["type"] for m in messages], code) == (["transcript", "session_ended"], 1000)
+        assert (told[0]["code"], refused) == ("taken_over", 1008)
+        async with box.http.get(f"{box.url}/api/v1/sessions/room-1") as answer:
+            assert (await answer.json())["metrics"]["received_samples"] == len(SPEECH) // 2
+
+    @pytest.mark.parametrize(
+        ("first", "code"),
+        [
+            ('{"type": "resume", "token": "guessed"}', "session_in_use"),
+            ('{"type": "resume"}', "resume_expected"),
+            ('{"type": "ping"}', "resume_expected"),
+            ("nonsense", "bad_json"),
+        ],
+    )
+    async def test_without_the_token_nobody_takes_a_live_session(self, box, first, code):
+        owner = await box.connect("/ws/transcribe/room-1")
+        await receive(owner)
+
+        stranger = await box.connect("/ws/transcribe/room-1?resume=1")
+        await stranger.send_str(first)
+        messages, refused = await rest(stranger)
+        await owner.send_json({"type": "ping"})
+
+        assert (messages[0]["code"], refused) == (code, 1008)
+        assert await receive(owner) == {"type": "pong"}
+
+    async def test_a_client_says_what_it_could_not_keep(self, box):
+        socket = await box.connect("/ws/transcribe/room-1")
+        await receive(socket)
+        await socket.send_bytes(SPEECH)
+        await receive(socket)
+        await socket.send_json({"type": "lost", "samples": 32_000})
+        gap = await receive(socket)
+        await socket.send_json({"type": "lost", "samples": -1})
+        error = await receive(socket)
+
+        assert (gap["type"], gap["start_time"], gap["end_time"], gap["reason"]) == ("gap", 2.5, 4.5, "lost")
+        assert error["code"] == "bad_field"
