@@ -12,6 +12,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from ambientd.api.app import application
 from ambientd.api.services import Services
 from ambientd.config import Settings
 from ambientd.core.audio import RATE, samples
+from ambientd.core.record import Box
 from ambientd.core.segmenter import Rules
 from ambientd.engine import models
 from ambientd.engine.lanes import open_lanes
@@ -35,6 +37,8 @@ from ambientd.session.limits import Limits
 from ambientd.session.registry import open_registry
 from ambientd.session.session import Terms
 from ambientd.store.database import open_database
+from ambientd.store.endings import Holds
+from ambientd.store.facts import box_id
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
 
@@ -73,7 +77,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
     """A running daemon; leaving the block ends its sessions and closes everything in reverse order."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings.store.directory / "ambientd.db"))
-        sessions = Sessions(database)
+        sessions = Sessions(database, Holds(return_=timedelta(seconds=settings.server.resume_grace)))
         for session_id in await sessions.recover():
             logger.warning("session was interrupted by a crash", extra={"session": session_id})
 
@@ -101,6 +105,11 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 detector=detector.stream,
                 decoder=lanes,
                 ledger=StoredLedger(sessions, Lines(database)),
+                box=Box(
+                    id=settings.box.id or await box_id(database),
+                    room=settings.box.room or None,
+                    quantisation=engine.quantisation,
+                ),
                 patience=0,  # they have ended below, while the door was still open
             )
         )

@@ -50,7 +50,7 @@ async def transcript(request: web.Request) -> web.Response:
     """What was said, as ``format``: json (default), text, srt or vtt."""
     services: Services = request.app[SERVICES]
     record = await _record(request)
-    lines = await services.lines.lines(record.session_id)
+    lines = await services.lines.final(record.session_id)
     gaps = await services.lines.gaps(record.session_id)
     match request.query.get("format", "json"):
         case "json":
@@ -102,6 +102,11 @@ def _fields(record: SessionRecord) -> dict[str, Any]:
         "client": record.client,
         "language": record.language,
         "model": record.model,
+        "quantisation": record.quantisation,
+        "box_id": record.box_id,
+        "room": record.room,
+        "ephemeral": record.ephemeral,
+        "refinement": record.refinement,
         "total_chunks": record.total_chunks,
         "transcript_length": record.transcript_length,
         "metrics": protocol.metrics_fields(record.metrics, duration=duration),

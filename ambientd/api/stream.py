@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -104,6 +104,7 @@ def greeting(session: Session, services: Services, *, resumed: bool) -> protocol
         received_samples=session.taken,
         resumed=resumed,
         resume_token=session.resume_token,
+        ephemeral=session.terms.ephemeral,
     )
 
 
@@ -150,10 +151,11 @@ async def _open(
     asked = request.match_info.get("session_id")
     session_id = protocol.check_session_id(asked) if asked is not None else None
     if session_id is not None:
-        token = await _token(socket) if request.query.get("resume") in {"1", "true"} else ""
+        token = await _token(socket) if _asked(request, "resume") else ""
         if back := services.registry.resume(session_id, token):
             return back, True
-    return await services.registry.open(session_id, services.terms(), client=request.remote or ""), False
+    terms = replace(services.terms(), ephemeral=_asked(request, "ephemeral"))
+    return await services.registry.open(session_id, terms, client=request.remote or ""), False
 
 
 async def _token(socket: web.WebSocketResponse) -> str:
@@ -174,7 +176,11 @@ async def _token(socket: web.WebSocketResponse) -> str:
 def _wanted(request: web.Request) -> frozenset[str]:
     """The opt-in messages the address asks for: ``?partials=1&acks=1``."""
     asked = {"partials": "partial", "acks": "ack"}
-    return frozenset(kind for name, kind in asked.items() if request.query.get(name) in {"1", "true"})
+    return frozenset(kind for name, kind in asked.items() if _asked(request, name))
+
+
+def _asked(request: web.Request, name: str) -> bool:
+    return request.query.get(name) in {"1", "true"}
 
 
 @dataclass(slots=True)

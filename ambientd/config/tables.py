@@ -183,6 +183,22 @@ class Models(Table):
     """Folder of the model files; by default "models" under the store's directory."""
 
 
+def _box_id(text: str) -> str:
+    # It becomes part of an address at the centre.
+    if text and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise ValueError("must be empty, or 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit")
+    return text
+
+
+class Box(Table):
+    """The appliance itself, as the centre knows it."""
+
+    id: Annotated[str, AfterValidator(_box_id)] = ""
+    """Name of this box, noted with each session; empty takes an id made up at the first start and kept."""
+    room: str = Field(default="", max_length=64, pattern=r"^[^\x00-\x1f]*$")
+    """Room the box stands in, as the clinic calls it; noted with each session."""
+
+
 class Store(Table):
     """Where conversations are kept."""
 
@@ -221,6 +237,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", strict=True)
 
+    box: Box = Box()
     server: Server = Server()
     audio: Audio = Audio()
     segmentation: Segmentation = Segmentation()

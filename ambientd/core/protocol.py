@@ -191,6 +191,7 @@ def connected(
     received_samples: int,
     resumed: bool,
     resume_token: str,
+    ephemeral: bool = False,
 ) -> Message:
     """The first message: the session is there, and this is how to speak to it.
 
@@ -205,6 +206,7 @@ def connected(
         "received_samples": received_samples,
         "resumed": resumed,
         "resume_token": resume_token,
+        "ephemeral": ephemeral,
         "config": {
             "sample_rate": sample_rate,
             "channels": channels,
@@ -323,12 +325,13 @@ def error(reason: AmbientError) -> Message:
     return {"type": "error", "code": code, "message": message}
 
 
-def session_ended(session_id: str, *, reason: str, lines: int) -> Message:
-    """The last message: everything before it is stored."""
+def session_ended(session_id: str, *, reason: str, lines: int, ephemeral: bool = False) -> Message:
+    """The last message: everything before it is stored, or destroyed if the session was ephemeral."""
+    kept = "nothing of it is kept" if ephemeral else f"{lines} lines stored"
     return {
         "type": "session_ended",
         "session_id": session_id,
-        "message": f"Session ended ({reason}); {lines} lines stored.",
+        "message": f"Session ended ({reason}); {kept}.",
         "reason": reason,
     }
 

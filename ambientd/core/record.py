@@ -35,9 +35,56 @@ class EndReason(StrEnum):
     CRASH = "crash"
 
 
+class Refinement(StrEnum):
+    """Where the second, slower hearing of an ended session stands."""
+
+    NONE = "none"
+    """There was none, and there will be none."""
+    WAITING = "waiting"
+    DONE = "done"
+    """The refined lines are the final ones."""
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """There was no time for it, or the daemon stopped first; the live lines are the final ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The appliance itself, as sessions and the centre name it."""
+
+    id: str | None = None
+    room: str | None = None
+    """The room it stands in, as the clinic calls it."""
+    quantisation: str | None = None
+    """How the weights that hear are packed, such as ``q8_0``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """The patient's consent to being recorded."""
+
+    given_by: str
+    """Who gave it, as the clinic refers to them."""
+    at: datetime
+    """Aware, UTC."""
+    version: str
+    """Of the text that was consented to."""
+    withdrawn_at: datetime | None = None
+    """Aware, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What the clinic says of a session; opaque to the box, and as private as the words themselves."""
+
+    encounter: str | None = None
+    patient: str | None = None
+    consent: Consent | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """What is known of one session."""
+    """What is known of one session but its words and its details."""
 
     session_id: str
     state: SessionState
@@ -50,7 +97,7 @@ class SessionRecord:
     client: str
     """Where the audio came from, such as an address; for people, never parsed."""
     language: str
-    """ISO 639-1 code, or ``auto``."""
+    """ISO 639-1 code; ``auto`` where it was to be detected and has not been, or not yet."""
     model: str
     """Name of the model the session began with."""
     sample_rate: int
@@ -63,6 +110,15 @@ class SessionRecord:
     transcript_length: int
     """Characters of the full text so far."""
     metrics: SessionMetrics
+    box_id: str | None = None
+    room: str | None = None
+    quantisation: str | None = None
+    """How the weights were packed that heard it live."""
+    ephemeral: bool = False
+    """Never delivered, and destroyed when it ends."""
+    monotonic_end: float | None = None
+    """Seconds on the monotonic clock of the boot it began in; ``None`` while open and after a crash."""
+    refinement: Refinement = Refinement.NONE
 
     @property
     def total_chunks(self) -> int:

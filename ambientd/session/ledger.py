@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.record import EndReason, SessionState
+from ambientd.core.record import Box, EndReason, Refinement, SessionState
 from ambientd.core.transcript import Gap, Line
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
@@ -26,6 +26,8 @@ class Ledger(Protocol):
         sample_rate: int,
         boot_id: str | None,
         monotonic_start: float,
+        box: Box,
+        ephemeral: bool,
     ) -> None:
         """Opens the record of a session.
 
@@ -51,8 +53,11 @@ class Ledger(Protocol):
         reason: EndReason,
         ended_at: datetime,
         metrics: SessionMetrics,
+        language: str,
+        monotonic_end: float,
+        refinement: Refinement,
     ) -> None:
-        """Closes the record."""
+        """Closes the record; of an ephemeral session it destroys it."""
         ...
 
 

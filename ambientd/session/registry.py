@@ -16,7 +16,7 @@ from typing import Final
 from ambientd.core.decoding import Decoder
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.protocol import CLOSE_GOING_AWAY, CLOSE_OVERLOADED, CLOSE_POLICY, Message
-from ambientd.core.record import EndReason
+from ambientd.core.record import Box, EndReason
 from ambientd.core.segmenter import Detect
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.session.ledger import Ledger
@@ -41,6 +41,7 @@ class Registry:
         detector: Callable[[], Detect],
         decoder: Decoder,
         ledger: Ledger,
+        box: Box,
     ) -> None:
         self.most = most
         self.model = model
@@ -57,6 +58,7 @@ class Registry:
         self._detector = detector
         self._decoder = decoder
         self._ledger = ledger
+        self._box = box
         self._live: dict[str, Session] = {}
         self._closing = False
 
@@ -115,6 +117,8 @@ class Registry:
                 # With these two the centre can order the sessions of a box whose clock was wrong.
                 boot_id=_boot_id(),
                 monotonic_start=time.monotonic(),
+                box=self._box,
+                ephemeral=terms.ephemeral,
             )
         except BaseException:
             del self._live[name]
@@ -217,10 +221,22 @@ async def open_registry(
     decoder: Decoder,
     ledger: Ledger,
     patience: float,
+    box: Box | None = None,
 ) -> AsyncIterator[Registry]:
-    """The registry; on leaving, all sessions are ended within ``patience`` seconds."""
+    """The registry; on leaving, all sessions are ended within ``patience`` seconds.
+
+    ``box``: what sessions note of the appliance that heard them.
+    """
     async with asyncio.TaskGroup() as tasks:
-        registry = Registry(tasks, most=most, model=model, detector=detector, decoder=decoder, ledger=ledger)
+        registry = Registry(
+            tasks,
+            most=most,
+            model=model,
+            detector=detector,
+            decoder=decoder,
+            ledger=ledger,
+            box=box or Box(),
+        )
         try:
             yield registry
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -18,7 +19,7 @@ from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import Decoder
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.protocol import Message, Wishes
-from ambientd.core.record import EndReason, SessionState
+from ambientd.core.record import EndReason, Refinement, SessionState
 from ambientd.core.segmenter import Detect, Rules, Segmenter
 from ambientd.core.transcript import Gap
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
@@ -52,6 +53,8 @@ class Terms:
     inbox: int = 30 * RATE
     """Samples that may wait to be judged before :meth:`Session.feed` waits."""
     limits: Limits = field(default_factory=Limits)
+    ephemeral: bool = False
+    """Whether nothing of the session is kept once it has ended."""
 
 
 class Session:
@@ -347,6 +350,9 @@ class Session:
             reason=reason,
             ended_at=datetime.now(UTC),
             metrics=self.metrics,
+            language=self.language,
+            monotonic_end=time.monotonic(),
+            refinement=Refinement.NONE,
         )
         logger.info(
             "session ended",
@@ -357,4 +363,11 @@ class Session:
                 "seconds": round(self.metrics.received_samples / RATE, 1),
             },
         )
-        self.hub.publish(protocol.session_ended(self.id, reason=reason, lines=self.metrics.chunks_processed))
+        self.hub.publish(
+            protocol.session_ended(
+                self.id,
+                reason=reason,
+                lines=self.metrics.chunks_processed,
+                ephemeral=self.terms.ephemeral,
+            )
+        )

@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -36,6 +37,10 @@ READERS: Final = 4
 
 QUEUE_SECONDS: Final = 30.0
 """How long a transaction waits for its turn.  A hundred sessions ending at once need about a second."""
+
+SCRUB_ATTEMPTS: Final = 20
+SCRUB_PAUSE: Final = 0.1
+"""Seconds between two attempts: a read takes a few milliseconds, so one of twenty finds none in its way."""
 
 
 def _no_rows_in_logs(record: logging.LogRecord) -> bool:
@@ -143,6 +148,37 @@ class Database:
             )
         attempt.result()
 
+    async def scrub(self) -> bool:
+        """Make what was deleted unreadable: give its pages back, and empty the write-ahead log.
+
+        Deleted rows are overwritten with zeros at once, but the log still holds them as they were.
+
+        Returns:
+            Whether the log is empty; a long read may keep it, and the next call tries again.
+
+        Raises:
+            StoreUnavailable: the file cannot be written.
+        """
+        for _ in range(SCRUB_ATTEMPTS):
+            if await settled(self._own(self._scrub())):
+                return True
+            await asyncio.sleep(SCRUB_PAUSE)
+        return False
+
+    async def _scrub(self) -> bool:
+        with self._faults("scrub"):
+            async with self._writer.connect() as connection:
+                # Beside SQLAlchemy, which would begin a transaction: none of these may be in one.
+                raw: Any = (await connection.get_raw_connection()).driver_connection
+                # Each row stepped through moves one page, hence the fetch.
+                await raw.execute_fetchall("PRAGMA incremental_vacuum")
+                await raw.execute("PRAGMA busy_timeout = 100")
+                try:
+                    ((busy, _, _),) = await raw.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+                finally:
+                    await raw.execute(f"PRAGMA busy_timeout = {pragmas.BUSY_TIMEOUT_MS}")
+                return bool(busy == 0)
+
     async def close(self) -> None:
         """Let what is under way end, then close every connection; ``open_database`` calls it."""
         while self._running:
@@ -169,7 +205,7 @@ class Database:
             yield
         except IntegrityError:
             raise
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise unavailable(operation, self.path, error) from error
         except PoolTimeout as error:
             raise StoreUnavailable(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.record import SessionState
+from ambientd.core.record import Refinement, SessionState
 from ambientd.core.transcript import Gap, Line
 from ambientd.store import tables
 from ambientd.store.database import Database
@@ -64,6 +64,26 @@ class Lines:
         """
         return await self._database.query(lambda connection: read_lines(connection, session_id))
 
+    async def refined(self, session_id: str) -> list[Line]:
+        """The lines of the second hearing in order; none if there was none, or there is no such session.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+
+        async def read(connection: AsyncConnection) -> list[Line]:
+            return await read_lines(connection, session_id, tables.refined_chunks)
+
+        return await self._database.query(read)
+
+    async def final(self, session_id: str) -> list[Line]:
+        """The lines that count: the refined ones where a second hearing is done, else the live ones.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+        return await self._database.query(lambda connection: read_final(connection, session_id))
+
     async def gaps(self, session_id: str) -> list[Gap]:
         """The gaps of a session by their start; none if there is no such session.
 
@@ -73,14 +93,23 @@ class Lines:
         return await self._database.query(lambda connection: read_gaps(connection, session_id))
 
 
-async def read_lines(connection: AsyncConnection, session_id: str) -> list[Line]:
-    """The lines of a session in order, within a transaction."""
+async def read_lines(
+    connection: AsyncConnection, session_id: str, table: Table = tables.chunks
+) -> list[Line]:
+    """The lines of a session in order, within a transaction; of the live ``table`` or the refined."""
     found = await connection.execute(
-        select(tables.chunks)
-        .where(tables.chunks.c.session_id == session_id)
-        .order_by(tables.chunks.c.chunk_index)
+        select(table).where(table.c.session_id == session_id).order_by(table.c.chunk_index)
     )
     return [line_of(row) for row in found.mappings()]
+
+
+async def read_final(connection: AsyncConnection, session_id: str) -> list[Line]:
+    """The lines that count, within a transaction: see ``Lines.final``."""
+    outcome = await connection.scalar(
+        select(tables.sessions.c.refinement).where(tables.sessions.c.session_id == session_id)
+    )
+    table = tables.refined_chunks if outcome == Refinement.DONE else tables.chunks
+    return await read_lines(connection, session_id, table)
 
 
 async def read_gaps(connection: AsyncConnection, session_id: str) -> list[Gap]:

@@ -17,6 +17,13 @@ class SessionExists(ClientError):
         )
 
 
+class NoSuchSession(ClientError):
+    """A client asked something of a session that is not in the store."""
+
+    def __init__(self) -> None:
+        super().__init__("no_such_session", "no session has this id")
+
+
 class BadCursor(ClientError):
     """A client asked for the sessions beside one it did not get from here."""
 

@@ -1,11 +1,14 @@
 """Rows to records and back.
 
-Invariant: every column that holds words (``text``, ``segments``, ``full_text``) is written and read in this
+Invariant: every column that holds words (``text``, ``segments``, ``full_text``,
+``details``) is written and read in this
 module and in no other, so that whatever guards them at rest has one door to guard.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -13,14 +16,22 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.record import EndReason, SessionRecord, SessionState, full_text
+from ambientd.core.record import (
+    Consent,
+    Details,
+    EndReason,
+    Refinement,
+    SessionRecord,
+    SessionState,
+    full_text,
+)
 from ambientd.core.transcript import Gap, Line
 from ambientd.store import tables
 from ambientd.store.packing import pack, unpack
 
 METRICS = tuple(column for column in tables.metrics.c if column.name != "session_id")
 SESSION = (
-    *(column for column in tables.sessions.c if column.name not in {"full_text", "total_chunks"}),
+    *(column for column in tables.sessions.c if column.name not in {"full_text", "total_chunks", "details"}),
     *METRICS,
 )
 """All there is to know of a session but its words: a list of sessions reads none."""
@@ -65,6 +76,12 @@ def session_of(row: RowMapping) -> SessionRecord:
         monotonic_start=row[tables.sessions.c.monotonic_start],
         transcript_length=row[tables.sessions.c.transcript_length],
         metrics=metrics_of(row),
+        box_id=row[tables.sessions.c.box_id],
+        room=row[tables.sessions.c.room],
+        quantisation=row[tables.sessions.c.quantisation],
+        ephemeral=bool(row[tables.sessions.c.ephemeral]),
+        monotonic_end=row[tables.sessions.c.monotonic_end],
+        refinement=Refinement(row[tables.sessions.c.refinement]),
     )
 
 
@@ -114,7 +131,7 @@ def gap_of(row: RowMapping) -> Gap:
     return Gap(row["start_sample"], row["end_sample"], row["reason"])
 
 
-def full_text_row(lines: list[Line]) -> dict[str, Any]:
+def full_text_row(lines: Sequence[Line]) -> dict[str, Any]:
     """The column ``full_text`` of ``realtime_sessions``."""
     return {"full_text": full_text(line.text for line in lines)}
 
@@ -123,3 +140,36 @@ def full_text_of(row: RowMapping) -> str | None:
     """The whole text in a row of ``realtime_sessions``; ``None`` while the session is open."""
     text: str | None = row["full_text"]
     return text
+
+
+def details_row(details: Details) -> dict[str, Any]:
+    """The column ``details`` of ``realtime_sessions``."""
+    consent = details.consent
+    fields: dict[str, Any] = {"encounter": details.encounter, "patient": details.patient}
+    if consent is not None:
+        withdrawn_at = consent.withdrawn_at
+        fields["consent"] = {
+            "given_by": consent.given_by,
+            "at": moment_text(consent.at),
+            "version": consent.version,
+            "withdrawn_at": None if withdrawn_at is None else moment_text(withdrawn_at),
+        }
+    return {"details": json.dumps(fields).encode()}
+
+
+def details_of(row: RowMapping) -> Details:
+    """The details in a row of ``realtime_sessions``; empty ones if it holds none."""
+    if row["details"] is None:
+        return Details()
+    fields = json.loads(row["details"])
+    consent = None
+    if "consent" in fields:
+        said = fields["consent"]
+        withdrawn_at = said["withdrawn_at"]
+        consent = Consent(
+            said["given_by"],
+            moment(said["at"]),
+            said["version"],
+            None if withdrawn_at is None else moment(withdrawn_at),
+        )
+    return Details(fields["encounter"], fields["patient"], consent)

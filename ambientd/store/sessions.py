@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Select, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ambientd.core.audio import RATE, seconds
+from ambientd.core.audio import RATE
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.record import EndReason, SessionRecord, SessionState, full_text
-from ambientd.core.transcript import Gap, Line
-from ambientd.store import tables
+from ambientd.core.record import (
+    Box,
+    Details,
+    EndReason,
+    Refinement,
+    SessionRecord,
+    SessionState,
+    full_text,
+)
+from ambientd.core.transcript import Line
+from ambientd.store import outbox, tables
 from ambientd.store.database import Database
-from ambientd.store.lines import read_gaps, read_lines, write_metrics
-from ambientd.store.refusals import BadCursor, SessionExists, SessionNotOpen
+from ambientd.store.endings import Holds, destroy, end, end_crashed, reopen
+from ambientd.store.lines import read_lines, write_metrics
+from ambientd.store.refusals import BadCursor, NoSuchSession, SessionExists, SessionNotOpen
 from ambientd.store.rows import (
     SESSION,
+    details_of,
+    details_row,
     full_text_of,
     full_text_row,
+    line_row,
     metrics_row,
     moment,
     moment_text,
@@ -31,8 +45,10 @@ from ambientd.store.rows import (
 class Sessions:
     """Every session the box has had."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, holds: Holds | None = None) -> None:
+        """``holds``: how long deliveries wait for what may still change their text."""
         self._database = database
+        self._holds = holds or Holds()
 
     async def create(
         self,
@@ -45,6 +61,8 @@ class Sessions:
         sample_rate: int = RATE,
         boot_id: str | None = None,
         monotonic_start: float | None = None,
+        box: Box | None = None,
+        ephemeral: bool = False,
     ) -> None:
         """Begin a session; returns when it is on the disk.  The fields are those of ``SessionRecord``.
 
@@ -65,6 +83,10 @@ class Sessions:
                     sample_rate=sample_rate,
                     boot_id=boot_id,
                     monotonic_start=monotonic_start,
+                    box_id=box.id if box else None,
+                    room=box.room if box else None,
+                    quantisation=box.quantisation if box else None,
+                    ephemeral=int(ephemeral),
                 )
             )
             await connection.execute(
@@ -76,6 +98,41 @@ class Sessions:
         except IntegrityError as error:
             raise SessionExists(session_id) from error
 
+    async def describe(self, session_id: str, details: Details) -> None:
+        """Replace what the clinic says of a session, open or ended.
+
+        Raises:
+            NoSuchSession: there is none of that id.
+            StoreUnavailable: nothing was changed.
+        """
+
+        async def write(connection: AsyncConnection) -> None:
+            described = await connection.execute(
+                update(tables.sessions)
+                .where(tables.sessions.c.session_id == session_id)
+                .values(**details_row(details))
+            )
+            if described.rowcount != 1:
+                raise NoSuchSession
+
+        await self._database.transact(write)
+
+    async def details(self, session_id: str) -> Details:
+        """What the clinic says of a session; empty if it has said nothing, or there is no such session.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+
+        async def read(connection: AsyncConnection) -> Details:
+            found = await connection.execute(
+                select(tables.sessions.c.details).where(tables.sessions.c.session_id == session_id)
+            )
+            row = found.mappings().one_or_none()
+            return Details() if row is None else details_of(row)
+
+        return await self._database.query(read)
+
     async def finalise(
         self,
         session_id: str,
@@ -84,59 +141,150 @@ class Sessions:
         reason: EndReason,
         ended_at: datetime,
         metrics: SessionMetrics,
+        language: str | None = None,
+        monotonic_end: float | None = None,
+        refinement: Refinement = Refinement.NONE,
     ) -> None:
-        """End a session: its state, its full text from its lines, and its figures, in one transaction.
+        """End a session: its state, its text from its lines, its figures and its delivery, in one transaction.
 
-        A second end is refused and changes nothing: the first reason is the true one.
+        An ephemeral session is destroyed instead.  A second end is refused and changes nothing: the first
+        reason is the true one.
+
+        language: as finally detected; ``None`` leaves it.
+        refinement: ``WAITING`` if a second hearing follows; a session without words gets none.
 
         Raises:
             SessionNotOpen: it has ended already or never began.
             StoreUnavailable: it is still open.
         """
 
-        async def end(connection: AsyncConnection) -> None:
-            await _end(connection, session_id, state=state, reason=reason, ended_at=ended_at)
+        async def finish(connection: AsyncConnection) -> bool:
+            record = await _find(connection, session_id)
+            if record is None or record.state is not SessionState.OPEN:
+                raise SessionNotOpen(session_id)
+            if record.ephemeral:
+                return await destroy(connection, session_id)
+            waits = refinement is Refinement.WAITING and record.total_chunks > 0
+            await end(
+                connection,
+                session_id,
+                state=state,
+                reason=reason,
+                ended_at=ended_at,
+                now=ended_at,
+                held_until=ended_at + self._holds.refinement if waits else None,
+                language=language or record.language,
+                monotonic_end=monotonic_end,
+                refinement=Refinement.WAITING if waits else Refinement.NONE,
+            )
             await write_metrics(connection, session_id, metrics)
+            return False
 
-        await self._database.transact(end)
+        if await self._database.transact(finish):
+            await self._database.scrub()
+
+    async def refined(self, session_id: str, lines: Sequence[Line], model: str) -> bool:
+        """Take over the lines of the second hearing as the final ones, and let the delivery go, in one transaction.
+
+        model: the model that heard them.
+
+        Returns:
+            Whether they were taken: not if they hold no word, or if the session is gone, waits no more, or is
+            on its way already.
+
+        Raises:
+            StoreUnavailable: it still waits.
+        """
+
+        async def write(connection: AsyncConnection) -> bool:
+            text = full_text(line.text for line in lines)
+            if not text.strip():
+                # It heard nothing where there had been words: those are the better record.
+                await _give_up(connection, session_id, Refinement.FAILED)
+                return False
+            if not await _settle(connection, session_id, Refinement.DONE):
+                return False
+            if not await outbox.release(connection, session_id, text=text, at=datetime.now(UTC)):
+                await _mark(connection, session_id, refinement=Refinement.SKIPPED)
+                return False
+            for line in lines:
+                heard = replace(line, model=model)
+                await connection.execute(insert(tables.refined_chunks).values(line_row(session_id, heard)))
+            await _mark(connection, session_id, transcript_length=len(text), **full_text_row(lines))
+            return True
+
+        return await self._database.transact(write)
+
+    async def not_refined(self, session_id: str, why: Literal[Refinement.FAILED, Refinement.SKIPPED]) -> bool:
+        """Leave the live lines as the final ones, and let the delivery go, in one transaction.
+
+        Returns:
+            Whether the session was still waiting.
+
+        Raises:
+            StoreUnavailable: it still waits.
+        """
+        return await self._database.transact(lambda connection: _give_up(connection, session_id, why))
 
     async def recover(self) -> list[str]:
         """End the sessions a crash left open, as ``interrupted``; to be called before any is created.
 
-        Figures that lines and gaps can tell are counted afresh from them.  The end is put where the stored
-        audio ends, the last moment the session is known to have lived; the box may have been off for days.
+        Figures that lines and gaps can tell are counted afresh from them.  Ephemeral ones are destroyed.
+        What waited for a second hearing is delivered as it is.
 
         Returns:
-            Their ids, oldest first.
+            The ids of those that are interrupted now, oldest first.
 
         Raises:
             StoreUnavailable: none of them was ended.
         """
+        destroyed: list[str] = []
 
         async def end_all(connection: AsyncConnection) -> list[str]:
+            waiting = await connection.execute(
+                select(tables.sessions.c.session_id).where(
+                    tables.sessions.c.refinement == Refinement.WAITING,
+                    tables.sessions.c.state != SessionState.OPEN,
+                )
+            )
+            for (session_id,) in waiting.all():
+                await _give_up(connection, session_id, Refinement.SKIPPED)
             left_open = await connection.execute(
                 _sessions().where(tables.sessions.c.state == SessionState.OPEN).order_by(*_ORDER)
             )
             ended: list[str] = []
             for record in [session_of(row) for row in left_open.mappings()]:
-                session_id = record.session_id
-                metrics = _counted(
-                    record.metrics,
-                    await read_lines(connection, session_id),
-                    await read_gaps(connection, session_id),
-                )
-                await _end(
-                    connection,
-                    session_id,
-                    state=SessionState.INTERRUPTED,
-                    reason=EndReason.CRASH,
-                    ended_at=record.connected_at + timedelta(seconds=seconds(metrics.received_samples)),
-                )
-                await write_metrics(connection, session_id, metrics)
-                ended.append(session_id)
+                if record.ephemeral:
+                    await destroy(connection, record.session_id)
+                    destroyed.append(record.session_id)
+                else:
+                    await end_crashed(connection, record, now=datetime.now(UTC), holds=self._holds)
+                    ended.append(record.session_id)
             return ended
 
-        return await self._database.transact(end_all)
+        ended = await self._database.transact(end_all)
+        if destroyed:
+            await self._database.scrub()
+        return ended
+
+    async def reopen(self, session_id: str) -> SessionRecord | None:
+        """Open a session again that a crash cut off, and take its delivery back, in one transaction.
+
+        Returns:
+            The open session with its lines and figures so far; ``None`` if there is none of that id, it ended
+            in another way, or its delivery has begun.
+
+        Raises:
+            StoreUnavailable: nothing was changed.
+        """
+
+        async def open_again(connection: AsyncConnection) -> SessionRecord | None:
+            record = await _find(connection, session_id)
+            if record is None or not await reopen(connection, record):
+                return None
+            return await _find(connection, session_id)
+
+        return await self._database.transact(open_again)
 
     async def get(self, session_id: str) -> SessionRecord | None:
         """The session of that id, if there is one.
@@ -144,16 +292,10 @@ class Sessions:
         Raises:
             StoreUnavailable: the file cannot be read.
         """
-
-        async def find(connection: AsyncConnection) -> SessionRecord | None:
-            found = await connection.execute(_sessions().where(tables.sessions.c.session_id == session_id))
-            row = found.mappings().one_or_none()
-            return None if row is None else session_of(row)
-
-        return await self._database.query(find)
+        return await self._database.query(lambda connection: _find(connection, session_id))
 
     async def text(self, session_id: str) -> str:
-        """The whole text: as it was finalised, or of the lines so far; empty if there is no such session.
+        """The whole text: the final one, or of the lines so far; empty if there is no such session.
 
         Raises:
             StoreUnavailable: the file cannot be read.
@@ -245,32 +387,35 @@ def _sessions() -> Select[tuple[object, ...]]:
     return select(*SESSION).join_from(tables.sessions, tables.metrics)
 
 
-async def _end(
-    connection: AsyncConnection,
-    session_id: str,
-    *,
-    state: SessionState,
-    reason: EndReason,
-    ended_at: datetime,
-) -> None:
-    lines = await read_lines(connection, session_id)
-    ended = await connection.execute(
+async def _find(connection: AsyncConnection, session_id: str) -> SessionRecord | None:
+    found = await connection.execute(_sessions().where(tables.sessions.c.session_id == session_id))
+    row = found.mappings().one_or_none()
+    return None if row is None else session_of(row)
+
+
+async def _mark(connection: AsyncConnection, session_id: str, **columns: Any) -> None:
+    await connection.execute(
+        update(tables.sessions).where(tables.sessions.c.session_id == session_id).values(**columns)
+    )
+
+
+async def _settle(connection: AsyncConnection, session_id: str, outcome: Refinement) -> bool:
+    """Whether the session was waiting for its second hearing; then it no longer is."""
+    settled = await connection.execute(
         update(tables.sessions)
-        .where(tables.sessions.c.session_id == session_id, tables.sessions.c.state == SessionState.OPEN)
-        .values(state=state, end_reason=reason, ended_at=moment_text(ended_at), **full_text_row(lines))
+        .where(
+            tables.sessions.c.session_id == session_id,
+            tables.sessions.c.refinement == Refinement.WAITING,
+            tables.sessions.c.state != SessionState.OPEN,
+        )
+        .values(refinement=outcome)
     )
-    if ended.rowcount != 1:
-        raise SessionNotOpen(session_id)
+    return settled.rowcount == 1
 
 
-def _counted(stored: SessionMetrics, lines: list[Line], gaps: list[Gap]) -> SessionMetrics:
-    """The figures of an interrupted session: lines and gaps counted, the engine's own as last stored."""
-    ends = [0, *(line.end for line in lines), *(gap.end for gap in gaps)]
-    metrics = SessionMetrics(
-        received_samples=max(stored.received_samples, *ends),
-        decoded_samples=stored.decoded_samples,
-        decode_seconds=stored.decode_seconds,
-    )
-    for line in lines:
-        metrics = metrics.with_line(line)
-    return replace(metrics, gap_samples=sum(gap.end - gap.start for gap in gaps))
+async def _give_up(connection: AsyncConnection, session_id: str, why: Refinement) -> bool:
+    if not await _settle(connection, session_id, why):
+        return False
+    live = full_text(line.text for line in await read_lines(connection, session_id))
+    await outbox.release(connection, session_id, text=live, at=datetime.now(UTC))
+    return True

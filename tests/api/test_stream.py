@@ -582,3 +582,15 @@ class TestConfigure:
 
         assert (gap["type"], gap["start_time"], gap["end_time"], gap["reason"]) == ("gap", 2.5, 4.5, "lost")
         assert error["code"] == "bad_field"
+
+
+async def test_an_ephemeral_session_leaves_nothing(box):
+    socket = await box.connect("/ws/transcribe/gone?ephemeral=1")
+    assert (await socket.receive_json())["ephemeral"] is True
+    await socket.send_bytes(to_pcm16(np.concatenate((speech(1.5), silence(1)))))
+    assert (await socket.receive_json())["type"] == "transcript"
+    await socket.send_json({"type": "end_session"})
+
+    assert "nothing of it is kept" in (await socket.receive_json())["message"]
+    async with box.http.get(f"{box.url}/api/v1/sessions/gone") as answer:
+        assert answer.status == 404

@@ -60,6 +60,7 @@ class Ledger:
         reason: EndReason,
         ended_at: datetime,
         metrics: SessionMetrics,
+        **_: Any,
     ) -> None:
         self.end = {"state": state, "reason": reason}
         self.metrics = metrics

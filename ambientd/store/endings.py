@@ -1,0 +1,141 @@
+"""How sessions end, within the transaction of whoever ends them.
+
+Rule 1  A session that has words ends together with the row of its delivery, or not at all.
+Rule 2  An ephemeral session ends by being destroyed.
+Rule 3  While the final text may still change (a second hearing, a client that may come back) the row is held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ambientd.core.audio import seconds
+from ambientd.core.metrics import SessionMetrics
+from ambientd.core.record import EndReason, Refinement, SessionRecord, SessionState, full_text
+from ambientd.core.transcript import Gap, Line
+from ambientd.store import outbox, tables
+from ambientd.store.lines import read_gaps, read_lines, write_metrics
+from ambientd.store.refusals import SessionNotOpen
+from ambientd.store.rows import full_text_row, moment_text
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """How long a delivery waits at most for what may still change its text."""
+
+    refinement: timedelta = timedelta(hours=1)
+    return_: timedelta = timedelta(seconds=60)
+    """For the client of a session that a crash cut off."""
+
+
+async def end(
+    connection: AsyncConnection,
+    session_id: str,
+    *,
+    state: SessionState,
+    reason: EndReason,
+    ended_at: datetime,
+    now: datetime,
+    held_until: datetime | None = None,
+    **more: Any,
+) -> None:
+    """End an open session and note its delivery.
+
+    held_until: until when the delivery waits; ``None`` lets it go at once.
+    more: further columns of ``realtime_sessions`` to set.
+
+    Raises:
+        SessionNotOpen: it has ended already or never began.
+    """
+    lines = await read_lines(connection, session_id)
+    ended = await connection.execute(
+        update(tables.sessions)
+        .where(tables.sessions.c.session_id == session_id, tables.sessions.c.state == SessionState.OPEN)
+        .values(
+            state=state, end_reason=reason, ended_at=moment_text(ended_at), **full_text_row(lines), **more
+        )
+    )
+    if ended.rowcount != 1:
+        raise SessionNotOpen(session_id)
+    text = full_text(line.text for line in lines)
+    await outbox.enqueue(connection, session_id, text=text, held_until=held_until, at=now)
+
+
+async def end_crashed(
+    connection: AsyncConnection, record: SessionRecord, *, now: datetime, holds: Holds
+) -> None:
+    """End a session that a crash left open, where its stored audio ends.
+
+    That is the last moment it is known to have lived; the box may have been off for days.
+    """
+    metrics = _counted(
+        record.metrics,
+        await read_lines(connection, record.session_id),
+        await read_gaps(connection, record.session_id),
+    )
+    await end(
+        connection,
+        record.session_id,
+        state=SessionState.INTERRUPTED,
+        reason=EndReason.CRASH,
+        ended_at=record.connected_at + timedelta(seconds=seconds(metrics.received_samples)),
+        now=now,
+        held_until=now + holds.return_,
+    )
+    await write_metrics(connection, record.session_id, metrics)
+
+
+async def reopen(connection: AsyncConnection, record: SessionRecord) -> bool:
+    """Undo the end of a session that a crash cut off, if nobody has tried to deliver it.
+
+    Returns:
+        Whether it is open again; otherwise nothing was changed.
+    """
+    if (record.state, record.reason) != (SessionState.INTERRUPTED, EndReason.CRASH):
+        return False
+    if not await outbox.withdraw(connection, record.session_id):
+        return False
+    await connection.execute(
+        update(tables.sessions)
+        .where(tables.sessions.c.session_id == record.session_id)
+        .values(
+            state=SessionState.OPEN,
+            end_reason=None,
+            ended_at=None,
+            monotonic_end=None,
+            full_text=None,
+            refinement=Refinement.NONE,
+        )
+    )
+    return True
+
+
+async def destroy(connection: AsyncConnection, session_id: str) -> bool:
+    """Destroy a session: its key first, then every row of it.
+
+    What is left in the file's free pages and its log goes with ``Database.scrub`` after the commit.
+
+    Returns:
+        Whether there was such a session.
+    """
+    for table in (tables.session_keys, tables.sessions):
+        gone = await connection.execute(delete(table).where(table.c.session_id == session_id))
+    return gone.rowcount == 1
+
+
+def _counted(stored: SessionMetrics, lines: list[Line], gaps: list[Gap]) -> SessionMetrics:
+    """The figures of an interrupted session: lines and gaps counted, the engine's own as last stored."""
+    ends = [0, *(line.end for line in lines), *(gap.end for gap in gaps)]
+    metrics = SessionMetrics(
+        received_samples=max(stored.received_samples, *ends),
+        decoded_samples=stored.decoded_samples,
+        decode_seconds=stored.decode_seconds,
+    )
+    for line in lines:
+        metrics = metrics.with_line(line)
+    return replace(metrics, gap_samples=sum(gap.end - gap.start for gap in gaps))
