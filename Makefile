@@ -27,8 +27,9 @@ types: dev  ## check the types
 	$(BIN)/mypy
 
 bench: export AMBIENTD_MODELS__DIRECTORY ?= $(CURDIR)/$(MODELS)
-bench: dev engine model  ## measure accuracy and cost on this machine
-	PYTHONPATH=tests $(BIN)/python -m bench
+bench: dev engine model  ## measure this machine (ONLY=accuracy, streaming…: a part), into docs/benchmarks.md
+	@packaging/peers
+	PYTHONPATH=tests $(BIN)/python -m bench $(ONLY)
 
 model: $(MODELS)/base-q8_0.json $(MODELS)/silero-vad.json  ## fetch the speech models
 
