@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -31,11 +31,12 @@ from ambientd.engine import models
 from ambientd.engine.lanes import open_lanes
 from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper, kernels
-from ambientd.errors import OperatorError
+from ambientd.errors import OperatorError, StoreUnavailable
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.limits import Limits
 from ambientd.session.registry import open_registry
 from ambientd.session.session import Terms
+from ambientd.store.audit import Action, Audit, open_audit
 from ambientd.store.database import open_database
 from ambientd.store.endings import Holds
 from ambientd.store.facts import box_id
@@ -77,6 +78,8 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
     """A running daemon; leaving the block ends its sessions and closes everything in reverse order."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings.store.directory / "ambientd.db"))
+        audit = await stack.enter_async_context(open_audit(database))
+        await stack.enter_async_context(_on_record(audit))
         sessions = Sessions(database, Holds(return_=timedelta(seconds=settings.server.resume_grace)))
         for session_id in await sessions.recover():
             logger.warning("session was interrupted by a crash", extra={"session": session_id})
@@ -120,6 +123,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 sessions=sessions,
                 lines=Lines(database),
                 database=database,
+                audit=audit,
                 engine=lanes,
                 metrics=collectors,
                 terms=lambda: terms(settings, multilingual=not engine.model.endswith(".en")),
@@ -168,6 +172,24 @@ def terms(settings: Settings, *, multilingual: bool = True) -> Terms:
             longest=settings.server.max_session_duration,
         ),
     )
+
+
+@asynccontextmanager
+async def _on_record(audit: Audit) -> AsyncIterator[None]:
+    """The start and the stop in the audit, and the audit's newest hash in the log, which is another file."""
+    await audit.record(actor="box", action=Action.DAEMON_STARTED, origin="daemon", outcome=__version__)
+    await _tell_head(audit)
+    try:
+        yield
+    finally:
+        await audit.record(actor="box", action=Action.DAEMON_STOPPED, origin="daemon")
+        with suppress(StoreUnavailable):  # the row is owed then, and the log says so
+            await _tell_head(audit)
+
+
+async def _tell_head(audit: Audit) -> None:
+    head = await audit.head()
+    logger.info("the audit's newest row", extra={"count": head.number, "sha256": head.hash.hex()})
 
 
 async def _open_door(stack: AsyncExitStack, app: web.Application, settings: Settings) -> Door:

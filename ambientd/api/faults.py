@@ -11,7 +11,13 @@ from ambientd.errors import AmbientError, ClientError, OperatorError
 
 logger = logging.getLogger(__name__)
 
-_STATUS = {"no_such_session": 404, "going_away": 503, "too_many_sessions": 503, "session_in_use": 409}
+_STATUS = {
+    "operator_only": 403,
+    "no_such_session": 404,
+    "session_in_use": 409,
+    "going_away": 503,
+    "too_many_sessions": 503,
+}
 
 
 def answer(error: AmbientError) -> web.Response:

@@ -7,10 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
+from ambientd.api.operator import peer
 from ambientd.api.services import SERVICES, Services
 from ambientd.core import export, protocol
 from ambientd.core.record import SessionRecord, SessionState
 from ambientd.errors import ClientError
+from ambientd.store.audit import Action
 from ambientd.store.sessions import cursor
 
 routes = web.RouteTableDef()
@@ -50,9 +52,17 @@ async def transcript(request: web.Request) -> web.Response:
     """What was said, as ``format``: json (default), text, srt or vtt."""
     services: Services = request.app[SERVICES]
     record = await _record(request)
+    form = request.query.get("format", "json")
+    # Before a word is read: what was seen and is not on record would not be accounted for.
+    await services.audit.record(
+        actor="client",
+        action=Action.TRANSCRIPT_READ if form == "json" else Action.TRANSCRIPT_EXPORTED,
+        object=record.session_id,
+        origin=peer(request),
+    )
     lines = await services.lines.final(record.session_id)
     gaps = await services.lines.gaps(record.session_id)
-    match request.query.get("format", "json"):
+    match form:
         case "json":
             return web.json_response(export.as_dict(record, lines, gaps))
         case "text":

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from ambientd.core.decoding import Load
 from ambientd.session.registry import Registry
 from ambientd.session.session import Terms
+from ambientd.store.audit import Audit
 from ambientd.store.database import Database
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
@@ -50,6 +51,7 @@ class Services:
     sessions: Sessions
     lines: Lines
     database: Database
+    audit: Audit
     engine: Engine
     metrics: CollectorRegistry
     terms: Callable[[], Terms]

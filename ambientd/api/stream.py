@@ -22,6 +22,7 @@ from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 from ambientd.session.hold import Hold, taken_over
 from ambientd.session.hub import Listener
 from ambientd.session.session import Session
+from ambientd.store.audit import Action
 
 logger = logging.getLogger(__name__)
 
@@ -153,6 +154,9 @@ async def _open(
     if session_id is not None:
         token = await _token(socket) if _asked(request, "resume") else ""
         if back := services.registry.resume(session_id, token):
+            services.audit.note(
+                actor="client", action=Action.SESSION_RESUMED, object=session_id, origin=request.remote
+            )
             return back, True
     terms = replace(services.terms(), ephemeral=_asked(request, "ephemeral"))
     return await services.registry.open(session_id, terms, client=request.remote or ""), False

@@ -8,6 +8,7 @@ session and lose all three.  Times within a session are integer samples at 16 kH
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     CheckConstraint,
     Column,
     Float,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    event,
     text,
 )
 
@@ -244,3 +246,25 @@ audit = Table(
     # Each hash covers the one before it, so that a row changed or taken out breaks the chain.
     Column("hash", LargeBinary, nullable=False),
 )
+
+AUDIT_TRIGGERS = (
+    (
+        "CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE ON audit_log"
+        " BEGIN SELECT RAISE(ABORT, 'the audit is not changed'); END"
+    ),
+    # INSERT OR REPLACE would otherwise delete without the trigger for deletes.
+    (
+        "CREATE TRIGGER audit_log_grows_at_its_end BEFORE INSERT ON audit_log"
+        " WHEN NEW.number <= (SELECT max(number) FROM audit_log)"
+        " BEGIN SELECT RAISE(ABORT, 'the audit grows at its end'); END"
+    ),
+    # The cast reads the number that the anchor begins with.
+    (
+        "CREATE TRIGGER audit_log_is_not_deleted BEFORE DELETE ON audit_log"
+        " WHEN OLD.number > coalesce("
+        "(SELECT CAST(value AS INTEGER) FROM box_facts WHERE name = 'audit_anchor'), 0)"
+        " BEGIN SELECT RAISE(ABORT, 'the audit is purged from its front'); END"
+    ),
+)
+for _trigger in AUDIT_TRIGGERS:
+    event.listen(audit, "after_create", DDL(_trigger))

@@ -18,6 +18,7 @@ from ambientd.api.app import application
 from ambientd.api.services import Services
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.registry import Registry, open_registry
+from ambientd.store.audit import open_audit
 from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
@@ -52,6 +53,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
         ) -> Box:
             engine = engine or Engine()
             database = await stack.enter_async_context(open_database(tmp_path / "test.db"))
+            audit = await stack.enter_async_context(open_audit(database))
             sessions, lines = Sessions(database), Lines(database)
             registry = await stack.enter_async_context(
                 open_registry(
@@ -70,6 +72,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     sessions=sessions,
                     lines=lines,
                     database=database,
+                    audit=audit,
                     engine=engine,
                     metrics=collectors,
                     terms=lambda: terms_of(**terms),

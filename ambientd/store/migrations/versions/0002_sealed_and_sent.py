@@ -157,6 +157,22 @@ def _audit() -> None:
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_audit_log"),
     )
+    # A later revision that rebuilds the table must make them again.
+    op.execute(
+        "CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE ON audit_log"
+        " BEGIN SELECT RAISE(ABORT, 'the audit is not changed'); END"
+    )
+    op.execute(
+        "CREATE TRIGGER audit_log_grows_at_its_end BEFORE INSERT ON audit_log"
+        " WHEN NEW.number <= (SELECT max(number) FROM audit_log)"
+        " BEGIN SELECT RAISE(ABORT, 'the audit grows at its end'); END"
+    )
+    op.execute(
+        "CREATE TRIGGER audit_log_is_not_deleted BEFORE DELETE ON audit_log"
+        " WHEN OLD.number > coalesce("
+        "(SELECT CAST(value AS INTEGER) FROM box_facts WHERE name = 'audit_anchor'), 0)"
+        " BEGIN SELECT RAISE(ABORT, 'the audit is purged from its front'); END"
+    )
 
 
 def _to_session(table: str) -> sa.ForeignKeyConstraint:
