@@ -18,7 +18,8 @@ from ambientd.core.audio import seconds
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import EndReason, Refinement, SessionRecord, SessionState, full_text
 from ambientd.core.transcript import Gap, Line
-from ambientd.store import outbox, tables
+from ambientd.store import audit, outbox, tables
+from ambientd.store.audit import Action
 from ambientd.store.lines import read_gaps, read_lines, write_metrics
 from ambientd.store.refusals import SessionNotOpen
 from ambientd.store.rows import full_text_row, moment_text
@@ -62,6 +63,14 @@ async def end(
     )
     if ended.rowcount != 1:
         raise SessionNotOpen(session_id)
+    interrupted = state is SessionState.INTERRUPTED
+    await audit.record(
+        connection,
+        actor="box",
+        action=Action.SESSION_INTERRUPTED if interrupted else Action.SESSION_ENDED,
+        object=session_id,
+        outcome=reason,
+    )
     text = full_text(line.text for line in lines)
     await outbox.enqueue(connection, session_id, text=text, held_until=held_until, at=now)
 
@@ -112,11 +121,21 @@ async def reopen(connection: AsyncConnection, record: SessionRecord) -> bool:
             refinement=Refinement.NONE,
         )
     )
+    await audit.record(connection, actor="box", action=Action.SESSION_REOPENED, object=record.session_id)
     return True
 
 
-async def destroy(connection: AsyncConnection, session_id: str) -> bool:
-    """Destroy a session: its key first, then every row of it.
+async def destroy(
+    connection: AsyncConnection,
+    session_id: str,
+    *,
+    actor: str = "box",
+    origin: str | None = None,
+    why: str = "ephemeral",
+) -> bool:
+    """Destroy a session: its key first, then every row of it; only the audit still knows its id.
+
+    actor, origin, why: who does it, from where, and what for, one word each.
 
     What is left in the file's free pages and its log goes with ``Database.scrub`` after the commit.
 
@@ -125,7 +144,17 @@ async def destroy(connection: AsyncConnection, session_id: str) -> bool:
     """
     for table in (tables.session_keys, tables.sessions):
         gone = await connection.execute(delete(table).where(table.c.session_id == session_id))
-    return gone.rowcount == 1
+    if gone.rowcount != 1:
+        return False
+    await audit.record(
+        connection,
+        actor=actor,
+        action=Action.SESSION_DELETED,
+        object=session_id,
+        origin=origin,
+        outcome=why,
+    )
+    return True
 
 
 def _counted(stored: SessionMetrics, lines: list[Line], gaps: list[Gap]) -> SessionMetrics:

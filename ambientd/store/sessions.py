@@ -23,7 +23,7 @@ from ambientd.core.record import (
     full_text,
 )
 from ambientd.core.transcript import Line
-from ambientd.store import outbox, tables
+from ambientd.store import audit, outbox, tables
 from ambientd.store.database import Database
 from ambientd.store.endings import Holds, destroy, end, end_crashed, reopen
 from ambientd.store.lines import read_lines, write_metrics
@@ -91,6 +91,13 @@ class Sessions:
             )
             await connection.execute(
                 insert(tables.metrics).values(session_id=session_id, **metrics_row(SessionMetrics()))
+            )
+            await audit.record(
+                connection,
+                actor="client",
+                action=audit.Action.SESSION_OPENED,
+                object=session_id,
+                origin=client,
             )
 
         try:

@@ -267,4 +267,4 @@ AUDIT_TRIGGERS = (
     ),
 )
 for _trigger in AUDIT_TRIGGERS:
-    event.listen(audit, "after_create", DDL(_trigger))
+    event.listen(audit, "after_create", DDL(_trigger))  # type: ignore[no-untyped-call]
