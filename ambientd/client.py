@@ -208,7 +208,7 @@ async def connect(
 
 
 async def fetch_transcript(session_id: str, form: str, *, url: str = DEFAULT_URL) -> str:
-    """The stored transcript of a session, as ``text``, ``json``, ``srt`` or ``vtt``.
+    """The stored transcript of a session, as ``text``, ``json``, ``srt``, ``vtt`` or ``fhir``.
 
     Raises:
         DaemonUnreachable: nothing answers there.

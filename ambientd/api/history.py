@@ -7,9 +7,10 @@ from typing import Any
 
 from aiohttp import web
 
+from ambientd import __version__
 from ambientd.api.operator import peer
 from ambientd.api.services import SERVICES, Services
-from ambientd.core import export, protocol
+from ambientd.core import export, fhir, protocol
 from ambientd.core.record import SessionRecord, SessionState
 from ambientd.errors import ClientError
 from ambientd.store.audit import Action
@@ -19,6 +20,7 @@ routes = web.RouteTableDef()
 
 PAGE = 50
 LARGEST_PAGE = 500
+FORMATS = "Use json, text, srt, vtt or fhir."
 
 
 @routes.get("/api/v1/sessions")
@@ -49,7 +51,7 @@ async def one(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/sessions/{session_id}/transcript")
 async def transcript(request: web.Request) -> web.Response:
-    """What was said, as ``format``: json (default), text, srt or vtt."""
+    """What was said, as ``format``: json (default), text, srt, vtt or fhir."""
     services: Services = request.app[SERVICES]
     record = await _record(request)
     form = request.query.get("format", "json")
@@ -73,8 +75,18 @@ async def transcript(request: web.Request) -> web.Response:
             )
         case "vtt":
             return web.Response(text=export.as_vtt(lines, gaps), content_type="text/vtt", charset="utf-8")
+        case "fhir":
+            bundle = fhir.as_bundle(
+                record,
+                lines,
+                gaps,
+                details=await services.sessions.details(record.session_id),
+                version=__version__,
+                at=datetime.now(UTC),
+            )
+            return web.json_response(bundle, content_type="application/fhir+json")
         case _:
-            raise ClientError("bad_format", "no such transcript format", hint="Use json, text, srt or vtt.")
+            raise ClientError("bad_format", "no such transcript format", hint=FORMATS)
 
 
 async def _record(request: web.Request) -> SessionRecord:

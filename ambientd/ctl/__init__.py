@@ -17,6 +17,7 @@ from ambientd.errors import AmbientError
 
 COMMANDS: Final = {
     "audit": ("ambientd.ctl.audit", "Export the audit, and verify its chain."),
+    "export": ("ambientd.ctl.export", "Write a stored transcript to a file."),
     "model": ("ambientd.ctl.model", "List, fetch, verify and import models."),
     "transcribe": ("ambientd.ctl.transcribe", "Transcribe an audio file."),
     "version": ("ambientd.ctl.version", "Print the versions of ambientd and of what it stands on."),

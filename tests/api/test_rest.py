@@ -1,10 +1,12 @@
 """REST: the seed's three calls, the stored sessions, health and metrics."""
 
 import asyncio
+import base64
 from typing import Any
 
 import numpy as np
 import pytest
+from fhir.resources.R4B.bundle import Bundle
 from scripted import silence, speech
 
 from ambientd.core.audio import to_pcm16
@@ -157,6 +159,16 @@ class TestStored:
             assert answer.content_type == kind
         assert "It hurts here." in text
         assert text.startswith(start or "")
+
+    async def test_the_transcript_as_fhir_is_a_bundle(self, box):
+        await finished(box, "one")
+
+        async with box.http.get(f"{box.url}/api/v1/sessions/one/transcript?format=fhir") as answer:
+            bundle = await answer.json(content_type="application/fhir+json")
+
+        assert Bundle.model_validate(bundle).type == "collection"
+        held = bundle["entry"][0]["resource"]["content"][0]["attachment"]["data"]
+        assert "It hurts here." in base64.b64decode(held).decode()
 
     async def test_the_transcript_as_json_is_what_was_shown(self, box):
         socket = await box.connect("/ws/transcribe/one")
