@@ -159,7 +159,8 @@ async def _open(
             )
             return back, True
     terms = replace(services.terms(), ephemeral=_asked(request, "ephemeral"))
-    return await services.registry.open(session_id, terms, client=request.remote or ""), False
+    session = await services.registry.open(session_id, terms, client=request.remote or "")
+    return session, session.reopened
 
 
 async def _token(socket: web.WebSocketResponse) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import Box, EndReason, Refinement, SessionState
 from ambientd.core.transcript import Gap, Line
+from ambientd.session.past import Past
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
 
@@ -34,6 +35,14 @@ class Ledger(Protocol):
         Raises:
             ClientError: the id was used before.
             StoreUnavailable: nothing was stored.
+        """
+        ...
+
+    async def reopen(self, session_id: str) -> Past | None:
+        """Opens the record of a session again that a crash cut off; ``None`` if that cannot be.
+
+        Raises:
+            StoreUnavailable: nothing was changed.
         """
         ...
 
@@ -65,7 +74,22 @@ class StoredLedger:
     """The ledger on the database."""
 
     def __init__(self, sessions: Sessions, lines: Lines) -> None:
+        self._sessions = sessions
+        self._lines = lines
         self.create = sessions.create
         self.finalise = sessions.finalise
         self.append_line = lines.append_line
         self.append_gap = lines.append_gap
+
+    async def reopen(self, session_id: str) -> Past | None:
+        """As the protocol says."""
+        record = await self._sessions.reopen(session_id)
+        if record is None:
+            return None
+        return Past(
+            record.connected_at,
+            cut_off=True,
+            lines=tuple(await self._lines.lines(session_id)),
+            gaps=tuple(await self._lines.gaps(session_id)),
+            metrics=record.metrics,
+        )

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,9 @@ from ambientd.core.record import Box, EndReason
 from ambientd.core.segmenter import Detect
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.session.ledger import Ledger
+from ambientd.session.past import Past
 from ambientd.session.session import Session, Terms
+from ambientd.store.refusals import SessionExists
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +63,8 @@ class Registry:
         self._ledger = ledger
         self._box = box
         self._live: dict[str, Session] = {}
+        self._opening: set[str] = set()
+        """Ids whose record is being written."""
         self._closing = False
 
     def __len__(self) -> int:
@@ -73,7 +78,9 @@ class Registry:
         return self._live.get(session_id)
 
     async def open(self, session_id: str | None, terms: Terms, *, client: str) -> Session:
-        """A new session, running and on record; ``None`` has an id made up that cannot be guessed.
+        """A session, running and on record: a new one, or one that a crash cut off and that can go on.
+
+        ``session_id``: ``None`` has one made up that cannot be guessed.
 
         ``client``: where it comes from, for the record.
 
@@ -82,20 +89,15 @@ class Registry:
             StoreUnavailable: it cannot be recorded.
         """
         if self._closing:
-            raise ClientError(
-                "going_away",
-                "the service is stopping",
-                hint="Try again in a minute.",
-                close_code=CLOSE_GOING_AWAY,
-            )
-        if session_id in self._live:
+            raise _going_away()
+        if session_id in self._live or session_id in self._opening:
             raise ClientError(
                 "session_in_use",
                 "a live session has this id already",
                 hint="Choose another id, or end the other session first.",
                 close_code=CLOSE_POLICY,
             )
-        if len(self._live) >= self.most:
+        if len(self._live) + len(self._opening) >= self.most:
             raise ClientError(
                 "too_many_sessions",
                 f"all {self.most} sessions this server allows are in use",
@@ -103,13 +105,30 @@ class Registry:
                 close_code=CLOSE_OVERLOADED,
             )
         name = session_id or secrets.token_urlsafe(16)
-        session = Session(name, terms, detect=self._detector(), decoder=self._decoder, ledger=self._ledger)
         # Taken before the first await: of two clients with one id only one can get here.
-        self._live[name] = session
+        self._opening.add(name)
+        try:
+            past = await self._record(name, terms, client=client)
+            if self._closing:
+                # Its record is closed as interrupted at the next start, and the client can go on then.
+                raise _going_away()
+            session = self._live[name] = Session(
+                name, terms, detect=self._detector(), decoder=self._decoder, ledger=self._ledger, past=past
+            )
+        finally:
+            self._opening.discard(name)
+        self.opened += 1
+        self._tasks.create_task(self._run(session), name=f"session {name}")
+        logger.info("session opened", extra={"session": name, "live": len(self._live)})
+        return session
+
+    async def _record(self, session_id: str, terms: Terms, *, client: str) -> Past:
+        """Opens a session's record; gives what is on it already."""
+        began = datetime.now(UTC)
         try:
             await self._ledger.create(
-                name,
-                connected_at=session.connected_at,
+                session_id,
+                connected_at=began,
                 client=client,
                 language=terms.language,
                 model=self.model,
@@ -120,14 +139,13 @@ class Registry:
                 box=self._box,
                 ephemeral=terms.ephemeral,
             )
-        except BaseException:
-            del self._live[name]
-            session.finished.set()  # somebody may be waiting for its end already
-            raise
-        self.opened += 1
-        self._tasks.create_task(self._run(session), name=f"session {name}")
-        logger.info("session opened", extra={"session": name, "live": len(self._live)})
-        return session
+        except SessionExists:
+            past = await self._ledger.reopen(session_id)
+            if past is None:
+                raise
+            logger.info("session goes on after a crash", extra={"session": session_id})
+            return past
+        return Past(connected_at=began)
 
     def resume(self, session_id: str, token: str = "") -> Session | None:
         """The live session of that id, if its client may take it up again; ``None`` if there is none.
@@ -203,6 +221,15 @@ class Registry:
             del self._live[session.id]
             self._past += session.metrics
             self.ends[session.reason or EndReason.ERROR] += 1
+
+
+def _going_away() -> ClientError:
+    return ClientError(
+        "going_away",
+        "the service is stopping",
+        hint="Try again in a minute.",
+        close_code=CLOSE_GOING_AWAY,
+    )
 
 
 @cache

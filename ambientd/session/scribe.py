@@ -9,14 +9,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Final
 
 from ambientd.core import plausibility, protocol
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import AUTO, Decoder, nothing
-from ambientd.core.metrics import SessionMetrics
 from ambientd.core.prompt import prompt_for
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Gap, Line
@@ -24,6 +22,7 @@ from ambientd.errors import DecodeFailed
 from ambientd.session.ear import Hearing, hear
 from ambientd.session.hub import Hub
 from ambientd.session.ledger import Ledger
+from ambientd.session.past import Past
 from ambientd.session.preview import Preview
 
 logger = logging.getLogger(__name__)
@@ -39,21 +38,6 @@ MOST_CARRIED: Final = 2
 
 LEAST_TO_DETECT: Final = 3 * RATE
 """Speech a piece must hold for its detected language to be kept for the session."""
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What is on record of a session in whose middle the daemon stopped; of a new one, nothing."""
-
-    connected_at: datetime | None = None
-    lines: tuple[Line, ...] = ()
-    gaps: tuple[Gap, ...] = ()
-    metrics: SessionMetrics = field(default_factory=SessionMetrics)
-
-    @property
-    def end(self) -> int:
-        """Samples: how far it reaches."""
-        return max([0, *(line.end for line in self.lines), *(gap.end for gap in self.gaps)])
 
 
 class Scribe:

@@ -29,7 +29,8 @@ from ambientd.session.inbox import Hole, Inbox
 from ambientd.session.intake import Intake
 from ambientd.session.ledger import Ledger
 from ambientd.session.limits import Lifetime, Limits
-from ambientd.session.scribe import Past, Scribe
+from ambientd.session.past import Past
+from ambientd.session.scribe import Scribe
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ class Session:
         self.id = session_id
         self.terms = terms
         self.connected_at = past.connected_at or datetime.now(UTC)
+        self.reopened = past.cut_off
+        """Whether it was there before the daemon started."""
         self.hub = Hub()
         self.finished = asyncio.Event()
         """Set once the session has ended and its listeners have been told."""

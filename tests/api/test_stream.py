@@ -3,6 +3,8 @@
 import asyncio
 import json
 import struct
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -12,7 +14,11 @@ from aiohttp import WSMsgType
 from scripted import Engine, heard, silence, speech
 
 from ambientd.core.audio import to_pcm16
+from ambientd.core.metrics import SessionMetrics
+from ambientd.core.transcript import Line
 from ambientd.errors import StoreUnavailable
+from ambientd.store.lines import Lines
+from ambientd.store.sessions import Sessions
 
 Socket = aiohttp.ClientWebSocketResponse
 
@@ -594,3 +600,27 @@ async def test_an_ephemeral_session_leaves_nothing(box):
     assert "nothing of it is kept" in (await socket.receive_json())["message"]
     async with box.http.get(f"{box.url}/api/v1/sessions/gone") as answer:
         assert answer.status == 404
+
+    async def test_a_session_that_a_crash_cut_off_goes_on_under_the_same_id(self, box):
+        sessions, lines = Sessions(box.database), Lines(box.database)
+        line = Line(0, "It hurt.", 8_000, 24_000, (), 0.9, "en", "scripted", 1.0)
+        metrics = replace(SessionMetrics().with_line(line), received_samples=32_000)
+        await sessions.create(
+            "room-1", connected_at=datetime.now(UTC), client="", language="en", model="scripted"
+        )
+        await lines.append_line("room-1", line, metrics)
+        assert await sessions.recover() == ["room-1"]
+
+        back = await box.connect("/ws/transcribe/room-1?resume=1")
+        await back.send_json({"type": "resume", "token": "of the daemon before"})
+        connected = await receive(back)
+        await back.send_bytes(SPEECH)
+        await back.send_json({"type": "end_session"})
+        messages, _ = await rest(back)
+
+        assert (connected["resumed"], connected["received_samples"]) == (True, 24_000)
+        assert (messages[0]["chunk_index"], messages[0]["start_time"]) == (1, 1.5)
+        async with box.http.get(f"{box.url}/api/v1/sessions/room-1") as answer:
+            stored = await answer.json()
+        assert (stored["state"], stored["total_chunks"]) == ("ended", 2)
+        assert stored["metrics"]["received_samples"] == 24_000 + len(SPEECH) // 2

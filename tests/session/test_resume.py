@@ -15,7 +15,7 @@ from ambientd.core.record import EndReason
 from ambientd.core.transcript import Gap, Line
 from ambientd.errors import ClientError
 from ambientd.session.hold import Hold
-from ambientd.session.scribe import Past
+from ambientd.session.past import Past
 from ambientd.session.session import Session
 
 
@@ -162,7 +162,7 @@ async def test_a_session_that_a_crash_cut_off_goes_on_behind_its_last_line():
     first, metrics = sheet.lines[0], before.metrics
     del sheet.lines[1:]  # the plug was pulled before the second line
 
-    past = Past(before.connected_at, (first,), (), metrics.with_line(first))
+    past = Past(before.connected_at, cut_off=True, lines=(first,), metrics=metrics.with_line(first))
     after = Session(
         "room-1", terms_of(sample_rate=48_000), detect=detect, decoder=Engine(), ledger=sheet, past=past
     )
