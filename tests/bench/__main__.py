@@ -13,11 +13,12 @@ from typing import Final
 import click
 from rich.console import Console
 
-from bench import offline, plots, report, streaming
+from bench import offline, plots, report, storage, streaming
 
 PARTS: Final[dict[str, Callable[[int], list[report.Section]]]] = {
     "offline": lambda _repeat: offline.accuracy(),
     "streaming": lambda repeat: [asyncio.run(streaming.run(repeat))],
+    "storage": lambda _repeat: storage.measure(),
 }
 
 

@@ -41,6 +41,8 @@ class Fault(StrEnum):
     """No answer, and nothing done."""
     HANG_AFTER = "hang_after"
     """Everything done, and no answer."""
+    LATE = "late"
+    """The connection is torn at once, and everything done a moment after: somebody in between had kept the request."""
     CUT_BEFORE = "cut_before"
     CUT_AFTER = "cut_after"
     """The connection is torn before, or after, the request was worked off."""
@@ -77,6 +79,8 @@ class Faults:
     """For how long nobody listens, or a bad certificate is shown."""
     hang: float = 2.0
     """The longest a request hangs before it is torn."""
+    late: float = 0.1
+    """How long after its connection a late request is worked off."""
     slow: float = 0.3
     """How long a slow answer takes."""
     seen: Counter[Fault] = field(default_factory=Counter)
@@ -128,6 +132,10 @@ class Faults:
             self.forget_tokens()
         if fault is Fault.ORPHAN:
             request[ORPHANED] = True
+        if fault is Fault.LATE:
+            await request.read()
+            _torn(request)
+            await self._wait(self.late)
         answer = await handler(request)
         return await AFTERWARDS[fault](self, request, answer) if fault in AFTERWARDS else answer
 

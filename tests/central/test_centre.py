@@ -166,6 +166,7 @@ DONE = {
     Fault.BUSY: 0,
     Fault.UNAUTHORISED: 0,
     Fault.HANG: 0,
+    Fault.LATE: 1,
     Fault.HANG_AFTER: 1,
     Fault.CUT_BEFORE: 0,
     Fault.CUT_AFTER: 1,

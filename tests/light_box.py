@@ -1,0 +1,86 @@
+"""The daemon as it is wired, with an engine that makes its words up: for hundreds of sessions and dozens of kills.
+
+Run as a program it is ``ambientd``.  Everything but the engine and the voice detector is the real thing.  What is heard
+depends on the audio alone: :func:`spoken` makes audio and knows its words.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from scripted import Engine, detect
+
+from ambientd.core.audio import RATE
+from ambientd.core.decoding import Heard, Request
+from ambientd.core.transcript import Segment, Word
+
+LOWEST, HIGHEST = 8_000, 32_000
+"""The loudness of a line names its words; below, the detector hears nothing."""
+
+_STEMS = (
+    "fever",
+    "cough",
+    "metformin",
+    "insulin",
+    "thorax",
+    "Grüße",
+    "señal",
+    "knee",
+    "morning",
+    "Straße",
+    "œdème",
+)
+
+
+def words_of(loudness: int) -> str:
+    """The words of a line of that loudness: no two lines have the same; each hundredth is a speech of an hour."""
+    chance = Random(loudness)  # noqa: S311 - dice
+    count = 500 if loudness % 100 == 0 else chance.randint(6, 14)
+    words = [f"{chance.choice(_STEMS)}{chance.randint(0, 9999)}" for _ in range(count)]
+    return f"{' '.join(words)} {loudness}."
+
+
+def spoken(loudness: int) -> bytes:
+    """PCM of one line: a second of speech, and the pause that ends it."""
+    samples = np.concatenate((np.full(RATE, loudness, "<i2"), np.zeros(RATE // 2, "<i2")))
+    return samples.tobytes()
+
+
+def hear(request: Request) -> Heard:
+    """The words of the loudness; evenly spread, and to the end of the audio."""
+    loudness = round(float(np.abs(request.audio).max()) * 32_768)
+    said = words_of(loudness).split(" ")
+    step = max(1, len(request.audio) // len(said))
+    starts = [request.start + step * place for place in range(len(said))]
+    words = tuple(
+        Word(word, at, min(at + step, request.end), 0.9) for word, at in zip(said, starts, strict=True)
+    )
+    return Heard((Segment(" ".join(said), request.start, request.end, words),), "en", 0.001, "made-up")
+
+
+class Detector:
+    def __init__(self, _path: Path) -> None:
+        self.stream = lambda: detect
+
+
+@asynccontextmanager
+async def open_lanes(*_: object, **__: object) -> AsyncIterator[Engine]:
+    yield Engine(hear)
+
+
+def main() -> int:
+    from ambientd import __main__, daemon  # noqa: PLC0415 - slow to load, and tests need only the words
+
+    daemon.open_lanes = open_lanes
+    daemon.VoiceDetector = Detector
+    daemon.models.resolve = lambda name, _quantisation, folder: folder / f"{name}.bin"
+    return __main__.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
