@@ -41,6 +41,8 @@ from ambientd.store.database import open_database
 from ambientd.store.endings import Holds
 from ambientd.store.facts import box_id
 from ambientd.store.lines import Lines
+from ambientd.store.retention import Retention, purging
+from ambientd.store.retention import Terms as Keep
 from ambientd.store.sessions import Sessions
 
 logger = logging.getLogger(__name__)
@@ -84,6 +86,11 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         for session_id in await sessions.recover():
             logger.warning("session was interrupted by a crash", extra={"session": session_id})
 
+        retention = Retention(database, keep(settings))
+        wake = asyncio.Event()
+        wake.set()  # a box that is switched off at night purges in the morning
+        await stack.enter_async_context(purging(retention, wake))
+
         engine = settings.engine
         weights = models.resolve(engine.model, engine.quantisation, settings.models.directory)
         detector = VoiceDetector(models.resolve(engine.vad_model, "", settings.models.directory))
@@ -124,6 +131,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 lines=Lines(database),
                 database=database,
                 audit=audit,
+                retention=retention,
                 engine=lanes,
                 metrics=collectors,
                 terms=lambda: terms(settings, multilingual=not engine.model.endswith(".en")),
@@ -171,6 +179,16 @@ def terms(settings: Settings, *, multilingual: bool = True) -> Terms:
             idle=settings.server.idle_timeout,
             longest=settings.server.max_session_duration,
         ),
+    )
+
+
+def keep(settings: Settings) -> Keep:
+    """How long what is kept, from the settings."""
+    return Keep(
+        transcripts=timedelta(days=settings.retention.days),
+        audit=timedelta(days=settings.retention.audit_days),
+        delivers=True,
+        undelivered=settings.retention.undelivered,
     )
 
 

@@ -15,6 +15,7 @@ _STATUS = {
     "operator_only": 403,
     "no_such_session": 404,
     "session_in_use": 409,
+    "not_delivered": 409,
     "going_away": 503,
     "too_many_sessions": 503,
 }

@@ -16,6 +16,7 @@ from ambientd.session.session import Terms
 from ambientd.store.audit import Audit
 from ambientd.store.database import Database
 from ambientd.store.lines import Lines
+from ambientd.store.retention import Retention
 from ambientd.store.sessions import Sessions
 
 
@@ -52,6 +53,7 @@ class Services:
     lines: Lines
     database: Database
     audit: Audit
+    retention: Retention
     engine: Engine
     metrics: CollectorRegistry
     terms: Callable[[], Terms]

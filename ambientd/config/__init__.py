@@ -21,7 +21,17 @@ from pydantic_settings import InitSettingsSource
 from ambientd.config.faults import fields, sentence
 from ambientd.config.layers import Layer, from_environment, from_file, of_this_machine
 from ambientd.config.rules import doubts, impossible
-from ambientd.config.tables import Audio, Engine, Log, Models, Segmentation, Server, Settings, Store
+from ambientd.config.tables import (
+    Audio,
+    Engine,
+    Log,
+    Models,
+    Retention,
+    Segmentation,
+    Server,
+    Settings,
+    Store,
+)
 from ambientd.errors import ConfigError
 
 __all__ = [
@@ -29,6 +39,7 @@ __all__ = [
     "Engine",
     "Log",
     "Models",
+    "Retention",
     "Segmentation",
     "Server",
     "Settings",

@@ -207,6 +207,19 @@ class Store(Table):
     else ambientd under $XDG_STATE_HOME or ~/.local/state."""
 
 
+class Retention(Table):
+    """How long things are kept; what goes is destroyed with its key."""
+
+    days: Annotated[float, Unit("days")] = Field(default=30.0, ge=0, le=36_500)
+    """Time a transcript stays after it was delivered; one that is not delivered stays."""
+    undelivered: bool = False
+    """Where there is no centre to deliver to: whether transcripts go that many days after their end."""
+    audit_days: Annotated[float, Unit("days")] = Field(default=90.0, ge=1, le=36_500)
+    """Time a row of the audit stays."""
+    schedule: str = "30 2 * * *"
+    """When the daily purge runs: the five fields of cron, in UTC; it runs at each start as well."""
+
+
 class Log(Table):
     """What is written about the service's doings, never about a conversation's words."""
 
@@ -244,6 +257,7 @@ class Settings(BaseSettings):
     engine: Engine = Engine()
     models: Models
     store: Store
+    retention: Retention = Retention()
     log: Log = Log()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "audit": ("ambientd.ctl.audit", "Export the audit, and verify its chain."),
     "export": ("ambientd.ctl.export", "Write a stored transcript to a file."),
     "model": ("ambientd.ctl.model", "List, fetch, verify and import models."),
+    "purge": ("ambientd.ctl.purge", "Destroy what has been kept long enough, or one session."),
     "transcribe": ("ambientd.ctl.transcribe", "Transcribe an audio file."),
     "version": ("ambientd.ctl.version", "Print the versions of ambientd and of what it stands on."),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,9 +20,13 @@ from ambientd.core.record import EndReason, Refinement, SessionRecord, SessionSt
 from ambientd.core.transcript import Gap, Line
 from ambientd.store import audit, outbox, tables
 from ambientd.store.audit import Action
+from ambientd.store.facts import remember
 from ambientd.store.lines import read_gaps, read_lines, write_metrics
 from ambientd.store.refusals import SessionNotOpen
 from ambientd.store.rows import full_text_row, moment_text
+
+SCRUB_DUE: Final = "scrub_due"
+"""A fact: ``yes`` while what was deleted may still be readable in the log or in free pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,8 @@ async def destroy(
 
     actor, origin, why: who does it, from where, and what for, one word each.
 
-    What is left in the file's free pages and its log goes with ``Database.scrub`` after the commit.
+    What is left in the file's free pages and its log goes with ``Database.scrub`` after the commit.  That it is due
+    stands in the file, so that a crash before it does not make it forgotten.
 
     Returns:
         Whether there was such a session.
@@ -146,6 +151,7 @@ async def destroy(
         gone = await connection.execute(delete(table).where(table.c.session_id == session_id))
     if gone.rowcount != 1:
         return False
+    await remember(connection, SCRUB_DUE, "yes")
     await audit.record(
         connection,
         actor=actor,

@@ -24,6 +24,26 @@ class NoSuchSession(ClientError):
         super().__init__("no_such_session", "no session has this id")
 
 
+class StillOpen(ClientError):
+    """Somebody wants a session deleted that has not ended."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            "session_in_use", f"the session {session_id} is still open", hint="End it first, then delete it."
+        )
+
+
+class NotDelivered(ClientError):
+    """Somebody wants a session deleted that exists nowhere else."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(
+            "not_delivered",
+            f"the session {session_id} has not been delivered: this is the only copy of it",
+            hint="Wait until it is delivered, or insist: ambientctl purge --session ID --force.",
+        )
+
+
 class BadCursor(ClientError):
     """A client asked for the sessions beside one it did not get from here."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from ambientd.session.registry import Registry, open_registry
 from ambientd.store.audit import open_audit
 from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
+from ambientd.store.retention import Retention
+from ambientd.store.retention import Terms as Keep
 from ambientd.store.sessions import Sessions
 
 ROOT = Path(__file__).parent.parent.parent
@@ -55,6 +58,8 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             database = await stack.enter_async_context(open_database(tmp_path / "test.db"))
             audit = await stack.enter_async_context(open_audit(database))
             sessions, lines = Sessions(database), Lines(database)
+            keep = Keep(timedelta(days=30), timedelta(days=90), delivers=True)
+            retention = Retention(database, keep)
             registry = await stack.enter_async_context(
                 open_registry(
                     most=most,
@@ -73,6 +78,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     lines=lines,
                     database=database,
                     audit=audit,
+                    retention=retention,
                     engine=engine,
                     metrics=collectors,
                     terms=lambda: terms_of(**terms),

@@ -1,0 +1,78 @@
+"""REST over what goes and what stays, for whoever is on the box."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiohttp import web
+
+from ambientd.api.operator import operator_only, peer
+from ambientd.api.services import SERVICES
+from ambientd.errors import ClientError
+from ambientd.store.retention import Plan
+
+routes = web.RouteTableDef()
+
+MOST_NAMED: Final = 1_000
+"""Sessions named one by one in an answer; all are counted."""
+
+
+@routes.get("/api/v1/purge")
+@operator_only
+async def plan(request: web.Request) -> web.Response:
+    """What a purge would do now, and why the rest stays."""
+    return web.json_response(_told(await request.app[SERVICES].retention.plan(datetime.now(UTC))))
+
+
+@routes.post("/api/v1/purge")
+@operator_only
+async def purge(request: web.Request) -> web.Response:
+    """Lets go of what has been kept long enough; answers when it is done."""
+    done = await request.app[SERVICES].retention.purge(
+        datetime.now(UTC), actor="operator", origin=peer(request)
+    )
+    return web.json_response(
+        {
+            "sessions": done.sessions,
+            "audit_rows": done.audit_rows,
+            "copies": [path.name for path in done.copies],
+            "scrubbed": done.scrubbed,
+        }
+    )
+
+
+@routes.delete("/api/v1/sessions/{session_id}")
+@operator_only
+async def delete(request: web.Request) -> web.Response:
+    """Destroys a session that has ended; one that was not delivered only with ``{"force": true}`` in the body."""
+    session_id = request.match_info["session_id"]
+    scrubbed = await request.app[SERVICES].retention.delete(
+        session_id, force=await _forced(request), actor="operator", origin=peer(request)
+    )
+    return web.json_response({"session_id": session_id, "scrubbed": scrubbed})
+
+
+async def _forced(request: web.Request) -> bool:
+    if not request.can_read_body:
+        return False
+    try:
+        body = json.loads(await request.text())
+    except (ValueError, RecursionError, LookupError):
+        body = None
+    force = body.get("force", False) if isinstance(body, dict) else None
+    if not isinstance(force, bool):
+        raise ClientError("bad_json", 'the body may be {"force": true}, or nothing')
+    return force
+
+
+def _told(found: Plan) -> dict[str, Any]:
+    return {
+        "goes": [{"session_id": name, "why": why} for name, why in found.goes[:MOST_NAMED]],
+        "goes_in_all": len(found.goes),
+        "stays": dict(found.stays),
+        "overdue": [{"session_id": name, "why": why} for name, why in found.overdue[:MOST_NAMED]],
+        "overdue_in_all": len(found.overdue),
+        "copies": [path.name for path in found.copies],
+    }

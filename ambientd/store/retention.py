@@ -1,0 +1,290 @@
+"""What is kept how long, and how it goes.
+
+    Rule 1  A transcript goes ``days`` after it was delivered, and never before; one without words ``days`` after its
+            end.  Where nothing is delivered, because there is no centre, all stay, unless the settings say that they
+            go ``days`` after their end.
+    Rule 2  An operator may delete any session that has ended; one that nobody has received only if he insists.
+    Rule 3  First the session's key, then its rows, in one transaction with the audit's row of it.  Then the log is
+            emptied and free pages are given back.  That this is still to be done stands in the file from the same
+            transaction on, so that after a crash the next start does it.
+    Rule 4  Copies of the file as it was (before a migration, before a restore, damaged) hold sessions that have gone
+            since: they go when they are ``days`` old.
+
+One transaction a session: a purge of thousands must not keep a live line waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import RowMapping, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ambientd.core.record import Refinement, SessionState
+from ambientd.errors import StoreUnavailable
+from ambientd.store import audit, copies, tables
+from ambientd.store.audit import Action
+from ambientd.store.database import Database
+from ambientd.store.endings import SCRUB_DUE, destroy
+from ambientd.store.facts import fact, remember
+from ambientd.store.refusals import NoSuchSession, NotDelivered, StillOpen
+from ambientd.store.rows import moment
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the settings say."""
+
+    transcripts: timedelta
+    audit: timedelta
+    delivers: bool
+    """Whether there is a centre: then nothing goes that it has not received."""
+    undelivered: bool = False
+    """Without a centre: whether transcripts go all the same."""
+
+
+class Why(StrEnum):
+    """What decides over a session."""
+
+    DELIVERED = "delivered"
+    WORDLESS = "no_words"
+    OLD = "old"
+    """Goes by age, there being no centre."""
+    OPEN = "open"
+    REFINING = "being_refined"
+    YOUNG = "young"
+    UNDELIVERED = "not_delivered"
+    PARKED = "parked"
+    """Its delivery waits for a person."""
+    NO_CENTRE = "no_centre"
+    """There is no centre to deliver to, and the settings let nothing go undelivered."""
+
+
+GOING: Final = frozenset({Why.DELIVERED, Why.WORDLESS, Why.OLD})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a purge would do now."""
+
+    goes: list[tuple[str, Why]]
+    """Sessions, oldest first."""
+    stays: Counter[Why]
+    overdue: list[tuple[str, Why]]
+    """Sessions old enough that stay all the same: somebody may want to know."""
+    copies: list[Path]
+
+
+@dataclass(slots=True)
+class Done:
+    """What a purge has done."""
+
+    sessions: int = 0
+    audit_rows: int = 0
+    copies: list[Path] = field(default_factory=list)
+    scrubbed: bool = True
+    """Whether nothing of it is left in the file and its log; otherwise the next purge tries again."""
+
+
+class Retention:
+    """Lets go of what has been kept long enough."""
+
+    def __init__(self, database: Database, terms: Terms) -> None:
+        self._database = database
+        self._terms = terms
+        self.purged = 0
+        """Sessions that have gone since the start."""
+
+    async def plan(self, now: datetime) -> Plan:
+        """What ``purge`` would do now, and why the rest stays.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+        rows = await self._database.query(_all)
+        goes: list[tuple[str, Why]] = []
+        overdue: list[tuple[str, Why]] = []
+        stays: Counter[Why] = Counter()
+        for row in rows:
+            why = self._judge(row, now)
+            name = row[tables.sessions.c.session_id]
+            if why in GOING:
+                goes.append((name, why))
+                continue
+            stays[why] += 1
+            if why in {Why.UNDELIVERED, Why.PARKED, Why.NO_CENTRE} and self._is_old(_ended(row), now):
+                overdue.append((name, why))
+        old = await asyncio.to_thread(copies.older_than, self._database.path, now - self._terms.transcripts)
+        return Plan(goes, stays, overdue, old)
+
+    async def purge(self, now: datetime, *, actor: str = "box", origin: str = "schedule") -> Done:
+        """Let go of what has been kept long enough.
+
+        Raises:
+            StoreUnavailable: the file cannot be written; what had gone by then has gone.
+        """
+        done = Done()
+        plan = await self.plan(now)
+        for name, _ in plan.goes:
+            done.sessions += await self._let_go(name, now, actor=actor, origin=origin)
+        done.audit_rows = await self._database.transact(lambda connection: self._forget(connection, now))
+        for path in plan.copies:
+            await asyncio.to_thread(copies.remove, path)
+            done.copies.append(path)
+        done.scrubbed = await self.scrub()
+        return done
+
+    async def delete(self, session_id: str, *, force: bool, actor: str, origin: str) -> bool:
+        """Let go of one session now, because somebody says so.
+
+        force: even if nobody has received it.
+
+        Returns:
+            Whether nothing of it is left in the file and its log; otherwise the next purge tries again.
+
+        Raises:
+            NoSuchSession: there is none of that id.
+            StillOpen: it has not ended.
+            NotDelivered: nobody has received it, and ``force`` is not given.
+            StoreUnavailable: it is still there.
+        """
+
+        async def work(connection: AsyncConnection) -> None:
+            row = await _one(connection, session_id)
+            if row is None:
+                raise NoSuchSession
+            if row[tables.sessions.c.state] == SessionState.OPEN:
+                raise StillOpen(session_id)
+            status = row[tables.uploads.c.status]
+            if status not in {None, "delivered"} and not force:
+                raise NotDelivered(session_id)
+            await destroy(connection, session_id, actor=actor, origin=origin, why="wanted")
+
+        await self._database.transact(work)
+        self.purged += 1
+        return await self.scrub()
+
+    async def scrub(self) -> bool:
+        """Make unreadable what was deleted, if that is still to be done; whether it is.
+
+        Raises:
+            StoreUnavailable: the file cannot be written.
+        """
+        if await self._database.query(lambda connection: fact(connection, SCRUB_DUE)) != "yes":
+            return True
+        if not await self._database.scrub():
+            return False
+        # After it: a crash in between only makes the next start do it once more.
+        await self._database.transact(lambda connection: remember(connection, SCRUB_DUE, "no"))
+        return True
+
+    async def keep(self, wake: asyncio.Event) -> None:
+        """Purge whenever ``wake`` is set, for ever."""
+        while True:
+            await wake.wait()
+            wake.clear()
+            try:
+                done = await self.purge(datetime.now(UTC))
+            except StoreUnavailable as error:
+                logger.error("the purge failed; the next one goes on with it", extra={"error": error})  # noqa: TRY400
+                continue
+            logger.info(
+                "purged", extra={"sessions": done.sessions, "count": done.audit_rows, "status": done.scrubbed}
+            )
+
+    async def _let_go(self, name: str, now: datetime, *, actor: str, origin: str) -> bool:
+        async def work(connection: AsyncConnection) -> bool:
+            # Judged again: since the plan a client may have come back, or a row been released.
+            row = await _one(connection, name)
+            why = None if row is None else self._judge(row, now)
+            if why not in GOING:
+                return False
+            return await destroy(connection, name, actor=actor, origin=origin, why=why)
+
+        gone = await self._database.transact(work)
+        self.purged += gone
+        return gone
+
+    async def _forget(self, connection: AsyncConnection, now: datetime) -> int:
+        gone = await audit.forget(connection, now - self._terms.audit)
+        if gone:
+            await audit.record(
+                connection, actor="box", action=Action.AUDIT_PURGED, origin="schedule", outcome=str(gone)
+            )
+        return gone
+
+    def _judge(self, row: RowMapping, now: datetime) -> Why:
+        state, status = row[tables.sessions.c.state], row[tables.uploads.c.status]
+        if state == SessionState.OPEN:
+            return Why.OPEN
+        if row[tables.sessions.c.refinement] == Refinement.WAITING:
+            return Why.REFINING
+        if self._terms.delivers and status not in {None, "delivered"}:
+            return Why.PARKED if status == "parked" else Why.UNDELIVERED
+        delivered_at = row[tables.uploads.c.delivered_at]
+        if status == "delivered":
+            why, since = Why.DELIVERED, moment(delivered_at)
+        elif status is None:
+            why, since = Why.WORDLESS, _ended(row)
+        else:
+            why, since = (Why.OLD if self._terms.undelivered else Why.NO_CENTRE), _ended(row)
+        return why if why not in GOING or self._is_old(since, now) else Why.YOUNG
+
+    def _is_old(self, since: datetime, now: datetime) -> bool:
+        return now - since >= self._terms.transcripts
+
+
+@asynccontextmanager
+async def purging(retention: Retention, wake: asyncio.Event) -> AsyncIterator[None]:
+    """Purges whenever ``wake`` is set, for as long as the block lasts.
+
+    One under way stops between two sessions; the next start makes good what is left of it.
+    """
+    task = asyncio.create_task(retention.keep(wake), name="purge")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _ended(row: RowMapping) -> datetime:
+    # An open session counts from its beginning: it has not ended, so it is not asked for its end.
+    return moment(row[tables.sessions.c.ended_at] or row[tables.sessions.c.connected_at])
+
+
+_WANTED = select(
+    tables.sessions.c.session_id,
+    tables.sessions.c.state,
+    tables.sessions.c.refinement,
+    tables.sessions.c.connected_at,
+    tables.sessions.c.ended_at,
+    tables.uploads.c.status,
+    tables.uploads.c.delivered_at,
+).join_from(
+    tables.sessions,
+    tables.uploads,
+    tables.uploads.c.session_id == tables.sessions.c.session_id,
+    isouter=True,
+)
+
+
+async def _all(connection: AsyncConnection) -> list[RowMapping]:
+    found = await connection.execute(_WANTED.order_by(tables.sessions.c.connected_at))
+    return list(found.mappings())
+
+
+async def _one(connection: AsyncConnection, session_id: str) -> RowMapping | None:
+    found = await connection.execute(_WANTED.where(tables.sessions.c.session_id == session_id))
+    return found.mappings().one_or_none()
