@@ -183,6 +183,12 @@ class Models(Table):
     """Folder of the model files; by default "models" under the store's directory."""
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not hold control characters")
+    return text
+
+
 def _box_id(text: str) -> str:
     # It becomes part of an address at the centre.
     if text and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
@@ -195,7 +201,7 @@ class Box(Table):
 
     id: Annotated[str, AfterValidator(_box_id)] = ""
     """Name of this box, noted with each session; empty takes an id made up at the first start and kept."""
-    room: str = Field(default="", max_length=64, pattern=r"^[^\x00-\x1f]*$")
+    room: Annotated[str, AfterValidator(_printable)] = Field(default="", max_length=64)
     """Room the box stands in, as the clinic calls it; noted with each session."""
 
 
