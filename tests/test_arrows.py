@@ -26,6 +26,7 @@ ONE_DOOR = {
     "systemd": "systemd.py",
     "sqlalchemy": "store/",
     "aiosqlite": "store/",
+    "cryptography": "store/",
     "prometheus_client": "api/",
     "soxr": ("session/intake.py", "audiofile.py"),
 }

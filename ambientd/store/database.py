@@ -7,7 +7,6 @@ SQLite has one writer at a time whatever we do.  One writing connection whose tr
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import sqlite3
@@ -21,12 +20,17 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ambientd.errors import AmbientError, StoreUnavailable
 from ambientd.store import pragmas
+from ambientd.store.alone import alone
 from ambientd.store.faults import unavailable
 from ambientd.store.migrate import MIGRATIONS, migrate
+from ambientd.store.selftest import self_test
 from ambientd.store.soundness import SIDECARS, damage, set_aside
+from ambientd.store.unlocking import unlock
+from ambientd.store.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +61,9 @@ for _name in ("aiosqlite", "sqlalchemy.engine.Engine"):
 class Database:
     """The open file.  Made by ``open_database``, and of no use once its block has ended."""
 
-    def __init__(self, path: Path, writer: AsyncEngine, readers: AsyncEngine) -> None:
+    def __init__(self, path: Path, vault: Vault, writer: AsyncEngine, readers: AsyncEngine) -> None:
         self.path = path
+        self.vault = vault
         self._writer = writer
         self._readers = readers
         self._running: set[asyncio.Task[Any]] = set()
@@ -244,11 +249,13 @@ async def open_database(path: Path, *, migrations: Path = MIGRATIONS) -> AsyncIt
         StoreUnavailable: the file cannot be made, trusted, migrated or had alone.
     """
     with ExitStack() as stack:
-        path = await settled(asyncio.create_task(asyncio.to_thread(_prepare, path, migrations, stack)))
+        preparing = asyncio.to_thread(_prepare, path, migrations, stack)
+        path, vault = await settled(asyncio.create_task(preparing))
         database = Database(
             path,
-            _engine(path, pragmas.WRITER, "BEGIN IMMEDIATE", connections=1),
-            _engine(path, pragmas.READER, "BEGIN", connections=READERS),
+            vault,
+            _engine(path, pragmas.WRITER, "BEGIN IMMEDIATE", vault, connections=1),
+            _engine(path, pragmas.READER, "BEGIN", vault, connections=READERS),
         )
         try:
             # At once, so that a promise the disk cannot keep is known now and not at the first line.
@@ -258,41 +265,22 @@ async def open_database(path: Path, *, migrations: Path = MIGRATIONS) -> AsyncIt
             await settled(asyncio.create_task(database.close()))
 
 
-def _prepare(path: Path, migrations: Path, stack: ExitStack) -> Path:
-    """All that may take seconds and happens once; runs in a thread.  Returns the path made absolute."""
+def _prepare(path: Path, migrations: Path, stack: ExitStack) -> tuple[Path, Vault]:
+    """All that may take seconds and happens once; runs in a thread.  Returns the path made absolute, and the key."""
     path = path.absolute()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stack.enter_context(_alone(path))
+        stack.enter_context(alone(path))
         _make_private(path)
         if path.stat().st_size and (found := damage(path)):
             set_aside(path, found)
             _make_private(path)
     except OSError as error:
         raise unavailable("open", path, error) from error
-    migrate(path, migrations)
-    return path
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold ``NAME.lock``: a second daemon would take the first one's open sessions for crashed ones.
-
-    A file beside it, since closing any descriptor of the database itself would drop SQLite's own locks
-    (https://sqlite.org/howtocorrupt.html section 2.2).
-    """
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreUnavailable(
-                f"open {path}: another ambientd is using it.",
-                hint="Stop that one first (systemctl stop ambientd), or name another file in the settings.",
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
+    vault = unlock(path)
+    migrate(path, vault, migrations)
+    self_test(path, vault)
+    return path, vault
 
 
 def _make_private(path: Path) -> None:
@@ -303,7 +291,9 @@ def _make_private(path: Path) -> None:
             path.with_name(path.name + suffix).chmod(0o600)
 
 
-def _engine(path: Path, promises: pragmas.Promises, begin: str, *, connections: int) -> AsyncEngine:
+def _engine(
+    path: Path, promises: pragmas.Promises, begin: str, vault: Vault, *, connections: int
+) -> AsyncEngine:
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         pool_size=connections,
@@ -315,8 +305,10 @@ def _engine(path: Path, promises: pragmas.Promises, begin: str, *, connections: 
         connect_args={"isolation_level": None},
     )
 
-    def promise(connection: DBAPIConnection, _record: Any) -> None:
+    def promise(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         pragmas.keep(connection, promises, path)
+        # So that whoever works in a transaction can seal and open within it.
+        record.info.update(vault=vault, writes=promises is pragmas.WRITER)
 
     def begin_transaction(connection: Connection) -> None:
         connection.exec_driver_sql(begin)

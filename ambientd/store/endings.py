@@ -24,6 +24,7 @@ from ambientd.store.facts import remember
 from ambientd.store.lines import read_gaps, read_lines, write_metrics
 from ambientd.store.refusals import SessionNotOpen
 from ambientd.store.rows import full_text_row, moment_text
+from ambientd.store.vault import vault_of
 
 SCRUB_DUE: Final = "scrub_due"
 """A fact: ``yes`` while what was deleted may still be readable in the log or in free pages."""
@@ -57,12 +58,18 @@ async def end(
     Raises:
         SessionNotOpen: it has ended already or never began.
     """
-    lines = await read_lines(connection, session_id)
+    text = full_text(line.text for line in await read_lines(connection, session_id))
+    vault = vault_of(connection)
+    seal = await vault.seal(connection, session_id)
     ended = await connection.execute(
         update(tables.sessions)
         .where(tables.sessions.c.session_id == session_id, tables.sessions.c.state == SessionState.OPEN)
         .values(
-            state=state, end_reason=reason, ended_at=moment_text(ended_at), **full_text_row(lines), **more
+            state=state,
+            end_reason=reason,
+            ended_at=moment_text(ended_at),
+            **full_text_row(seal, session_id, text),
+            **more,
         )
     )
     if ended.rowcount != 1:
@@ -75,8 +82,8 @@ async def end(
         object=session_id,
         outcome=reason,
     )
-    text = full_text(line.text for line in lines)
     await outbox.enqueue(connection, session_id, text=text, held_until=held_until, at=now)
+    vault.forget(session_id)
 
 
 async def end_crashed(
@@ -147,6 +154,7 @@ async def destroy(
     Returns:
         Whether there was such a session.
     """
+    vault_of(connection).forget(session_id)
     for table in (tables.session_keys, tables.sessions):
         gone = await connection.execute(delete(table).where(table.c.session_id == session_id))
     if gone.rowcount != 1:

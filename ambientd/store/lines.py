@@ -12,6 +12,7 @@ from ambientd.store import tables
 from ambientd.store.database import Database
 from ambientd.store.refusals import LineOutOfOrder, SessionNotOpen
 from ambientd.store.rows import gap_of, gap_row, line_of, line_row, metrics_row
+from ambientd.store.vault import seal_of
 
 
 class Lines:
@@ -33,7 +34,8 @@ class Lines:
 
         async def append(connection: AsyncConnection) -> None:
             await _advance(connection, session_id, line)
-            await connection.execute(insert(tables.chunks).values(line_row(session_id, line)))
+            seal = await seal_of(connection, session_id)
+            await connection.execute(insert(tables.chunks).values(line_row(seal, session_id, line)))
             await write_metrics(connection, session_id, metrics)
 
         await self._database.transact(append)
@@ -100,7 +102,11 @@ async def read_lines(
     found = await connection.execute(
         select(table).where(table.c.session_id == session_id).order_by(table.c.chunk_index)
     )
-    return [line_of(row) for row in found.mappings()]
+    rows = found.mappings().all()
+    if not rows:
+        return []
+    seal = await seal_of(connection, session_id)
+    return [line_of(seal, row, table) for row in rows]
 
 
 async def read_final(connection: AsyncConnection, session_id: str) -> list[Line]:

@@ -25,7 +25,9 @@ from sqlalchemy.pool import NullPool
 from ambientd.errors import StoreUnavailable
 from ambientd.store import pragmas
 from ambientd.store.faults import unavailable
+from ambientd.store.sealing import same_words
 from ambientd.store.soundness import damage, sync_directory
+from ambientd.store.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +36,14 @@ MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _UNCHANGED: Final = "The file is as it was before: install the former version again, and report this."
 
 
-def migrate(path: Path, migrations: Path = MIGRATIONS) -> None:
+UNSEALED: Final = "0001"
+"""The revision whose files hold words in the clear."""
+
+
+def migrate(path: Path, vault: Vault, migrations: Path = MIGRATIONS) -> None:
     """Bring a sound file, or an empty one, to the newest revision.
+
+    vault: with the box's key; what an older file holds in the clear is sealed with it.
 
     Raises:
         StoreUnavailable: the file is of a newer version or of another program, cannot be written, or a
@@ -43,14 +51,18 @@ def migrate(path: Path, migrations: Path = MIGRATIONS) -> None:
     """
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.attributes["vault"] = vault
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
-    engine = _engine(path)
+    engine = plain_engine(path, pragmas.MIGRATION)
     try:
         with engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
             foreign = current is None and bool(inspect(connection).get_table_names())
+        unsealed = _backup_of(path, UNSEALED)
         if current == head:
+            if unsealed.exists():  # a crash came between the last migration and its end
+                _leave_nothing_unsealed(engine, path, unsealed, vault)
             return
         if foreign:
             raise StoreUnavailable(
@@ -65,6 +77,8 @@ def migrate(path: Path, migrations: Path = MIGRATIONS) -> None:
         log.info("the database %s was brought from revision %s to %s", path, current or "none", head)
         if backup is not None:
             _forget_older_backups(path, backup)
+        if backup == unsealed:
+            _leave_nothing_unsealed(engine, path, backup, vault)
     except (DBAPIError, sqlite3.Error, OSError) as error:
         raise unavailable("migrate", path, error) from error
     finally:
@@ -79,7 +93,7 @@ def back_up(path: Path, revision: str) -> Path:
     Raises:
         StoreUnavailable: the copy cannot be written, or is not sound.
     """
-    backup = path.with_name(f"{path.name}.backup-{revision}")
+    backup = _backup_of(path, revision)
     partial = backup.with_name(backup.name + ".partial")
     try:
         partial.unlink(missing_ok=True)
@@ -100,7 +114,12 @@ def back_up(path: Path, revision: str) -> Path:
     return backup
 
 
-def _engine(path: Path) -> Engine:
+def _backup_of(path: Path, revision: str) -> Path:
+    return path.with_name(f"{path.name}.backup-{revision}")
+
+
+def plain_engine(path: Path, promises: pragmas.Promises) -> Engine:
+    """One connection at a time, for what happens before anybody else uses the file."""
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=NullPool,
@@ -109,7 +128,7 @@ def _engine(path: Path) -> Engine:
     )
 
     def promise(connection: DBAPIConnection, _record: Any) -> None:
-        pragmas.keep(connection, pragmas.MIGRATION, path)
+        pragmas.keep(connection, promises, path)
 
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -147,6 +166,35 @@ def _require_sound(connection: Connection, path: Path) -> None:
     orphan = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if verdict != "ok" or orphan is not None:
         raise StoreUnavailable(f"migrate {path}: the result is not sound.", hint=_UNCHANGED)
+
+
+def _leave_nothing_unsealed(engine: Engine, path: Path, backup: Path, vault: Vault) -> None:
+    """Take away the words in the clear: in the log, in the file's free pages, in the backup.
+
+    The backup goes only when every word of it has been read back from the sealed file.
+    """
+    if not same_words(backup, path, vault):
+        raise StoreUnavailable(
+            f"migrate {path}: what was sealed does not read as it did before.",
+            hint=f"Every word is in {backup}: keep it, and report this.",
+        )
+    empty_log(engine)
+    with backup.open("r+b") as file:
+        file.write(bytes(backup.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    backup.unlink()
+    sync_directory(backup.parent)
+
+
+def empty_log(engine: Engine) -> None:
+    """Give free pages back and empty the write-ahead log; nobody else may have the file open."""
+    with closing(engine.raw_connection()) as connection:
+        cursor = connection.cursor()
+        # Each row stepped through moves one page, hence the fetches.
+        for pragma in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
+            cursor.execute(f"PRAGMA {pragma}").fetchall()
+        cursor.close()
 
 
 def _forget_older_backups(path: Path, kept: Path) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ambientd.core.delivery import UploadStatus
 from ambientd.store import tables
 from ambientd.store.rows import moment_text
+from ambientd.store.vault import Place, seal_of
 
 _table = tables.uploads.c
 
@@ -98,5 +99,5 @@ async def _measured(
 
 async def _sealed(connection: AsyncConnection, session_id: str, row: str, digest: bytes) -> bytes:
     """The digest as it is kept."""
-    del connection, session_id, row
-    return digest
+    seal = await seal_of(connection, session_id)
+    return seal.close_bytes(digest, Place(tables.uploads.name, "digest", row))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ambientd.errors import AmbientError, ClientError
+from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 
 
 class SessionExists(ClientError):
@@ -65,3 +65,13 @@ class LineOutOfOrder(AmbientError):
 
     def __init__(self, session_id: str, index: int, expected: int) -> None:
         super().__init__(f"Line {index} of session {session_id} came where {expected} was due.")
+
+
+class SealBroken(StoreUnavailable):
+    """Something stored does not open: it was altered, moved to another place, or its key is gone."""
+
+    def __init__(self, session_id: str, table: str) -> None:
+        super().__init__(
+            f"What table {table} holds of session {session_id} does not open: it was altered, or its key is gone.",
+            hint="Other sessions are not touched.  Restore a backup if the disk or somebody damaged the file.",
+        )

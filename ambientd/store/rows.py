@@ -1,19 +1,17 @@
 """Rows to records and back.
 
-Invariant: every column that holds words (``text``, ``segments``, ``full_text``,
-``details``) is written and read in this
-module and in no other, so that whatever guards them at rest has one door to guard.
+Invariant: every column that holds words (``words``, ``full_text``, ``details``) is written and read in this module and
+in no other, through a ``Seal``, so that what guards them at rest has one door to guard.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy import RowMapping, Table
 
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import (
@@ -23,11 +21,11 @@ from ambientd.core.record import (
     Refinement,
     SessionRecord,
     SessionState,
-    full_text,
 )
 from ambientd.core.transcript import Gap, Line
 from ambientd.store import tables
 from ambientd.store.packing import pack, unpack
+from ambientd.store.vault import Place, Seal
 
 METRICS = tuple(column for column in tables.metrics.c if column.name != "session_id")
 SESSION = (
@@ -85,8 +83,10 @@ def session_of(row: RowMapping) -> SessionRecord:
     )
 
 
-def line_row(session_id: str, line: Line) -> dict[str, Any]:
-    """Columns of ``realtime_transcript_chunks``."""
+def line_row(seal: Seal, session_id: str, line: Line, table: Table = tables.chunks) -> dict[str, Any]:
+    """Columns of ``realtime_transcript_chunks``, or of the ``table`` like it."""
+    # The times first: packed, they have no line break.
+    words = f"{pack(line)}\n{line.text}"
     return {
         "session_id": session_id,
         "chunk_index": line.index,
@@ -96,24 +96,33 @@ def line_row(session_id: str, line: Line) -> dict[str, Any]:
         "language": line.language,
         "model": line.model,
         "processing_ms": line.processing_ms,
-        "text": line.text,
-        "segments": pack(line),
+        "words": seal.close(words, _line_place(table, session_id, line.index)),
     }
 
 
-def line_of(row: RowMapping) -> Line:
-    """The line in a row of ``realtime_transcript_chunks``."""
+def line_of(seal: Seal, row: RowMapping, table: Table = tables.chunks) -> Line:
+    """The line in a row of ``realtime_transcript_chunks``, or of the ``table`` like it.
+
+    Raises:
+        SealBroken: its words do not open.
+    """
+    place = _line_place(table, row["session_id"], row["chunk_index"])
+    packed, _, text = seal.open(row["words"], place).partition("\n")
     return Line(
         index=row["chunk_index"],
-        text=row["text"],
+        text=text,
         start=row["start_sample"],
         end=row["end_sample"],
-        segments=unpack(row["segments"], row["text"], row["start_sample"]),
+        segments=unpack(packed, text, row["start_sample"]),
         confidence=row["confidence"],
         language=row["language"],
         model=row["model"],
         processing_ms=row["processing_ms"],
     )
+
+
+def _line_place(table: Table, session_id: str, index: int) -> Place:
+    return Place(table.name, "words", f"{session_id}/{index}")
 
 
 def gap_row(session_id: str, gap: Gap) -> dict[str, Any]:
@@ -131,18 +140,23 @@ def gap_of(row: RowMapping) -> Gap:
     return Gap(row["start_sample"], row["end_sample"], row["reason"])
 
 
-def full_text_row(lines: Sequence[Line]) -> dict[str, Any]:
+def full_text_row(seal: Seal, session_id: str, text: str) -> dict[str, Any]:
     """The column ``full_text`` of ``realtime_sessions``."""
-    return {"full_text": full_text(line.text for line in lines)}
+    return {"full_text": seal.close(text, _session_place("full_text", session_id))}
 
 
-def full_text_of(row: RowMapping) -> str | None:
-    """The whole text in a row of ``realtime_sessions``; ``None`` while the session is open."""
-    text: str | None = row["full_text"]
-    return text
+def full_text_of(seal: Seal, row: RowMapping) -> str | None:
+    """The whole text in a row of ``realtime_sessions``; ``None`` while the session is open.
+
+    Raises:
+        SealBroken: it does not open.
+    """
+    if row["full_text"] is None:
+        return None
+    return seal.open(row["full_text"], _session_place("full_text", row["session_id"]))
 
 
-def details_row(details: Details) -> dict[str, Any]:
+def details_row(seal: Seal, session_id: str, details: Details) -> dict[str, Any]:
     """The column ``details`` of ``realtime_sessions``."""
     consent = details.consent
     fields: dict[str, Any] = {"encounter": details.encounter, "patient": details.patient}
@@ -154,14 +168,18 @@ def details_row(details: Details) -> dict[str, Any]:
             "version": consent.version,
             "withdrawn_at": None if withdrawn_at is None else moment_text(withdrawn_at),
         }
-    return {"details": json.dumps(fields).encode()}
+    return {"details": seal.close(json.dumps(fields), _session_place("details", session_id))}
 
 
-def details_of(row: RowMapping) -> Details:
-    """The details in a row of ``realtime_sessions``; empty ones if it holds none."""
+def details_of(seal: Seal, row: RowMapping) -> Details:
+    """The details in a row of ``realtime_sessions``; empty ones if it holds none.
+
+    Raises:
+        SealBroken: they do not open.
+    """
     if row["details"] is None:
         return Details()
-    fields = json.loads(row["details"])
+    fields = json.loads(seal.open(row["details"], _session_place("details", row["session_id"])))
     consent = None
     if "consent" in fields:
         said = fields["consent"]
@@ -173,3 +191,7 @@ def details_of(row: RowMapping) -> Details:
             None if withdrawn_at is None else moment(withdrawn_at),
         )
     return Details(fields["encounter"], fields["patient"], consent)
+
+
+def _session_place(column: str, session_id: str) -> Place:
+    return Place(tables.sessions.name, column, session_id)

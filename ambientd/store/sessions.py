@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, func, insert, select, tuple_, update
+from sqlalchemy import Column, ColumnElement, RowMapping, Select, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -40,6 +40,7 @@ from ambientd.store.rows import (
     moment_text,
     session_of,
 )
+from ambientd.store.vault import seal_of, vault_of
 
 
 class Sessions:
@@ -92,6 +93,7 @@ class Sessions:
             await connection.execute(
                 insert(tables.metrics).values(session_id=session_id, **metrics_row(SessionMetrics()))
             )
+            await vault_of(connection).make(connection, session_id)
             await audit.record(
                 connection,
                 actor="client",
@@ -114,13 +116,10 @@ class Sessions:
         """
 
         async def write(connection: AsyncConnection) -> None:
-            described = await connection.execute(
-                update(tables.sessions)
-                .where(tables.sessions.c.session_id == session_id)
-                .values(**details_row(details))
-            )
-            if described.rowcount != 1:
+            if await _find(connection, session_id) is None:
                 raise NoSuchSession
+            seal = await seal_of(connection, session_id)
+            await _mark(connection, session_id, **details_row(seal, session_id, details))
 
         await self._database.transact(write)
 
@@ -132,11 +131,8 @@ class Sessions:
         """
 
         async def read(connection: AsyncConnection) -> Details:
-            found = await connection.execute(
-                select(tables.sessions.c.details).where(tables.sessions.c.session_id == session_id)
-            )
-            row = found.mappings().one_or_none()
-            return Details() if row is None else details_of(row)
+            row = await _words(connection, session_id, tables.sessions.c.details)
+            return Details() if row is None else details_of(await seal_of(connection, session_id), row)
 
         return await self._database.query(read)
 
@@ -171,7 +167,7 @@ class Sessions:
                 raise SessionNotOpen(session_id)
             if record.ephemeral:
                 return await destroy(connection, session_id)
-            waits = refinement is Refinement.WAITING and record.total_chunks > 0
+            waits = refinement is Refinement.WAITING and record.transcript_length > 0
             await end(
                 connection,
                 session_id,
@@ -214,10 +210,12 @@ class Sessions:
             if not await outbox.release(connection, session_id, text=text, at=datetime.now(UTC)):
                 await _mark(connection, session_id, refinement=Refinement.SKIPPED)
                 return False
+            seal = await seal_of(connection, session_id)
             for line in lines:
-                heard = replace(line, model=model)
-                await connection.execute(insert(tables.refined_chunks).values(line_row(session_id, heard)))
-            await _mark(connection, session_id, transcript_length=len(text), **full_text_row(lines))
+                row = line_row(seal, session_id, replace(line, model=model), tables.refined_chunks)
+                await connection.execute(insert(tables.refined_chunks).values(row))
+            final = full_text_row(seal, session_id, text)
+            await _mark(connection, session_id, transcript_length=len(text), **final)
             return True
 
         return await self._database.transact(write)
@@ -309,11 +307,8 @@ class Sessions:
         """
 
         async def read(connection: AsyncConnection) -> str:
-            found = await connection.execute(
-                select(tables.sessions.c.full_text).where(tables.sessions.c.session_id == session_id)
-            )
-            row = found.mappings().one_or_none()
-            final = None if row is None else full_text_of(row)
+            row = await _words(connection, session_id, tables.sessions.c.full_text)
+            final = None if row is None else full_text_of(await seal_of(connection, session_id), row)
             if final is not None:
                 return final
             return full_text(line.text for line in await read_lines(connection, session_id))
@@ -398,6 +393,16 @@ async def _find(connection: AsyncConnection, session_id: str) -> SessionRecord |
     found = await connection.execute(_sessions().where(tables.sessions.c.session_id == session_id))
     row = found.mappings().one_or_none()
     return None if row is None else session_of(row)
+
+
+async def _words(
+    connection: AsyncConnection, session_id: str, column: Column[bytes | None]
+) -> RowMapping | None:
+    """One sealed column of a session, with the session's id."""
+    found = await connection.execute(
+        select(tables.sessions.c.session_id, column).where(tables.sessions.c.session_id == session_id)
+    )
+    return found.mappings().one_or_none()
 
 
 async def _mark(connection: AsyncConnection, session_id: str, **columns: Any) -> None:

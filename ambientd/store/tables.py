@@ -52,17 +52,16 @@ sessions = Table(
     # next one, and so that a list of sessions need not read a word.
     Column("total_chunks", Integer, nullable=False, server_default=text("0")),
     Column("transcript_length", Integer, nullable=False, server_default=text("0")),
-    # Last but for the columns of later revisions: SQLite reads a row from its front, and a list of sessions stops
-    # before the long column.
-    Column("full_text", Text),
     Column("box_id", Text),
     Column("room", Text),
     Column("quantisation", Text),
     Column("monotonic_end", Float),
     Column("ephemeral", Integer, nullable=False, server_default=text("0")),
     Column("refinement", Text, nullable=False, server_default=text("'none'")),
-    # Sealed JSON: encounter, patient reference, consent.
+    # The sealed columns last: SQLite reads a row from its front, and a list of sessions stops before the long one.
+    # JSON: encounter, patient reference, consent.
     Column("details", LargeBinary),
+    Column("full_text", LargeBinary),
     CheckConstraint("state IN ('open', 'ended', 'interrupted')", name="state"),
     CheckConstraint("refinement IN ('none', 'waiting', 'done', 'failed', 'skipped')", name="refinement"),
     CheckConstraint(
@@ -88,8 +87,8 @@ chunks = Table(
     Column("language", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("processing_ms", Float, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("segments", Text, nullable=False),
+    # Sealed: text and segments.
+    Column("words", LargeBinary, nullable=False),
     # One tree instead of a table and an index: half the pages to write, so to sync, for each line.
     sqlite_with_rowid=False,
 )

@@ -125,7 +125,8 @@ class TestPromises:
         async with open_database(path) as database:
             await begin(Sessions(database), "s")
 
-        assert {name.name for name in path.parent.iterdir()} == {"ambientd.db", "ambientd.db.lock"}
+        names = {name.name for name in path.parent.iterdir()}
+        assert names == {"ambientd.db", "ambientd.db.lock", "box.key"}
 
 
 class TestTransactions:

@@ -189,6 +189,7 @@ class TestOlderFile:
             await begin(Sessions(database), "last words")
             for suffix in (".db", ".db-wal"):
                 shutil.copy(path.with_suffix(suffix), crashed.with_suffix(suffix))
+        shutil.copy(path.with_name("box.key"), crashed.with_name("box.key"))
         async with open_database(crashed, migrations=later(REBUILDS)):
             pass
 
@@ -258,7 +259,11 @@ class TestNewerFile:
                 pass
 
         assert contents_of(path) == before
-        assert sorted(name.name for name in path.parent.iterdir()) == ["ambientd.db", "ambientd.db.lock"]
+        assert sorted(name.name for name in path.parent.iterdir()) == [
+            "ambientd.db",
+            "ambientd.db.lock",
+            "box.key",
+        ]
         assert "Install that version" in refusal.value.hint
 
 

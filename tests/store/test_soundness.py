@@ -139,6 +139,7 @@ class TestSound:
                 await begin(Sessions(database), f"s{len(present)}")
                 for suffix in present:
                     shutil.copy(path.with_suffix(suffix), crashed.with_suffix(suffix))
+                shutil.copy(path.with_name("box.key"), crashed.with_name("box.key"))
             async with open_database(crashed) as database:
                 assert await Sessions(database).get(f"s{len(present)}") is not None
 
