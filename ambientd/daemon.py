@@ -32,6 +32,8 @@ from ambientd.engine.lanes import open_lanes
 from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper, kernels
 from ambientd.errors import OperatorError, StoreUnavailable
+from ambientd.loopdelay import loop_delay
+from ambientd.session.capacity import Capacity, Ceiling
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.limits import Limits
 from ambientd.session.registry import open_registry
@@ -120,10 +122,20 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                     room=settings.box.room or None,
                     quantisation=engine.quantisation,
                 ),
+                capacity=Capacity(
+                    lanes.count,
+                    Ceiling(
+                        utilisation=settings.admission.max_utilisation,
+                        lag=settings.admission.max_lag,
+                        retry=settings.admission.retry_after,
+                    ),
+                ),
                 patience=0,  # they have ended below, while the door was still open
             )
         )
         collectors, lanes.observe = metrics.collect(registry, lanes)
+        delay = await stack.enter_async_context(loop_delay())
+        delay.observe = metrics.watch_loop(collectors)
         app = application(
             Services(
                 registry=registry,

@@ -133,6 +133,17 @@ class Audio(Table):
     """Audio that may wait for the engine in one session before the client is slowed down."""
 
 
+class Admission(Table):
+    """When new sessions are refused, with close code 1013, so that the running ones do not become late."""
+
+    max_utilisation: Annotated[float, Unit("share")] = Field(default=0.9, ge=0.1, le=10)
+    """Share of the engine's time that text may take, the new session counted in; above 1 never refuses."""
+    max_lag: Seconds = Field(default=10.0, ge=0.5, le=600)
+    """Lateness of the last minute's text, 95th percentile, from which on nobody is let in."""
+    retry_after: Seconds = Field(default=60.0, ge=1, le=3_600)
+    """Time after which a refused client is told to try again."""
+
+
 class Segmentation(Table):
     """Where the conversation is cut into pieces for the engine."""
 
@@ -258,6 +269,7 @@ class Settings(BaseSettings):
 
     box: Box = Box()
     server: Server = Server()
+    admission: Admission = Admission()
     audio: Audio = Audio()
     segmentation: Segmentation = Segmentation()
     engine: Engine = Engine()

@@ -52,16 +52,23 @@ class Hearing:
 
 
 async def hear(
-    decoder: Decoder, piece: Piece, *, language: str, prompt: str = "", may_carry: bool = True
+    decoder: Decoder,
+    piece: Piece,
+    *,
+    language: str,
+    prompt: str = "",
+    since: float = 0.0,
+    may_carry: bool = True,
 ) -> Hearing:
     """The believable words in ``piece``.
 
+    ``since``: when the piece came in, see :class:`Request`.
     ``may_carry``: whether what is unheard may be left for later; otherwise it is a gap.
 
     Raises:
         DecodeFailed: the engine gave no answer at all.
     """
-    request = Request(piece.audio, piece.start, piece.speech, language, prompt)
+    request = Request(piece.audio, piece.start, piece.speech, language, prompt, since=since)
     heard = plausibility.cleaned(await decoder.decode(request))
     spent = heard.seconds
     doubt = _doubt(heard, piece)

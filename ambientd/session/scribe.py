@@ -54,8 +54,13 @@ class Scribe:
         language: str,
         prompt: str | None,
         past: Past,
+        arrived: Callable[[int], float],
+        spacing: Callable[[float], float],
     ) -> None:
-        """``clock`` gives the seconds since the session began; ``prompt``: see :func:`prompt_for`."""
+        """``clock`` gives the seconds since the session began; ``prompt``: see :func:`prompt_for`.
+
+        ``arrived``: when a sample came in, see :class:`Request`.  ``spacing``: see :meth:`Capacity.spacing`.
+        """
         # What had come in and was not on record when the daemon stopped comes again, or is marked as lost.
         self.metrics = replace(past.metrics, received_samples=past.end)
         self.language = language
@@ -67,7 +72,8 @@ class Scribe:
         self._ledger = ledger
         self._hub = hub
         self._clock = clock
-        self._preview = Preview(decoder)
+        self._arrived = arrived
+        self._preview = Preview(decoder, spacing)
         self._texts = [line.text for line in past.lines]
         self._last_words: list[str] = []
         """Of the last line."""
@@ -171,6 +177,7 @@ class Scribe:
                     piece,
                     language=self.language,
                     prompt=prompt_for(self.language, self.prompt),
+                    since=self._arrived(piece.start),
                     may_carry=self._carried < MOST_CARRIED,
                 )
         except DecodeFailed as error:

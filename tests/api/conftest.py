@@ -17,6 +17,7 @@ from scripted import Engine, detect, terms_of
 from ambientd.api import metrics
 from ambientd.api.app import application
 from ambientd.api.services import Services
+from ambientd.session.capacity import Capacity
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.registry import Registry, open_registry
 from ambientd.store.audit import open_audit
@@ -52,7 +53,12 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
         async def open_one(
-            *, most: int = 100, engine: Engine | None = None, heartbeat: float = 30, **terms: Any
+            *,
+            most: int = 100,
+            engine: Engine | None = None,
+            heartbeat: float = 30,
+            capacity: Capacity | None = None,
+            **terms: Any,
         ) -> Box:
             engine = engine or Engine()
             database = await stack.enter_async_context(open_database(tmp_path / "test.db"))
@@ -68,6 +74,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     decoder=engine,
                     ledger=StoredLedger(sessions, lines),
                     patience=5,
+                    capacity=capacity,
                 )
             )
             collectors, _ = metrics.collect(registry, engine)

@@ -506,6 +506,7 @@ class TestConfigure:
             "language": "es",
             "partials": True,
             "acks": False,
+            "load": False,
         }
         await socket.send_bytes(SPEECH)
         while (await receive(socket))["type"] != "transcript":
