@@ -71,6 +71,12 @@ def _prompt(text: str) -> str:
     return text
 
 
+def _cron(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4}", text):
+        raise ValueError('must be the five fields of cron, such as "30 2 * * *"')
+    return text
+
+
 Seconds = Annotated[float, Unit("s")]
 Bytes = Annotated[int, Unit("bytes")]
 Count = Annotated[int, Unit("")]
@@ -233,7 +239,7 @@ class Retention(Table):
     """Where there is no centre to deliver to: whether transcripts go that many days after their end."""
     audit_days: Annotated[float, Unit("days")] = Field(default=90.0, ge=1, le=36_500)
     """Time a row of the audit stays."""
-    schedule: str = "30 2 * * *"
+    schedule: Annotated[str, AfterValidator(_cron)] = "30 2 * * *"
     """When the daily purge runs: the five fields of cron, in UTC; it runs at each start as well."""
 
 
