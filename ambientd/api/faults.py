@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 _STATUS = {
     "operator_only": 403,
     "no_such_session": 404,
+    "not_refined": 404,
     "session_in_use": 409,
     "not_delivered": 409,
     "going_away": 503,

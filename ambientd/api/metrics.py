@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from ambientd.api.services import Engine
 from ambientd.core.decoding import Request
+from ambientd.session.refiner import Refiner
 from ambientd.session.registry import Registry
 
 _BUCKETS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
@@ -92,6 +93,33 @@ class _Figures(Collector):
         for code, count in registry.faults.items():
             faults.add_metric([code], count)
         yield faults
+        if registry.refiner is not None:
+            yield from _second_hearing(registry.refiner)
+
+
+def _second_hearing(refiner: Refiner) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "ambientd_refinement_backlog_seconds",
+        "Audio of all sessions that waits to be heard a second time.",
+        value=refiner.backlog / 16_000,
+    )
+    yield GaugeMetricFamily(
+        "ambientd_refinement_memory_bytes", "Audio kept for it.", value=refiner.shelf.used
+    )
+    yield CounterMetricFamily(
+        "ambientd_refined_seconds", "Audio heard a second time.", value=refiner.refined_samples / 16_000
+    )
+    yield CounterMetricFamily(
+        "ambientd_refinement_kept_seconds",
+        "Audio that kept its live words: for want of memory or time, or because nothing better was heard.",
+        value=refiner.kept_samples / 16_000,
+    )
+    outcomes = CounterMetricFamily(
+        "ambientd_refinements", "Second hearings concluded, by outcome.", labels=["outcome"]
+    )
+    for outcome, count in refiner.outcomes.items():
+        outcomes.add_metric([outcome], count)
+    yield outcomes
 
 
 Observe = Callable[[Request, float, float], None]

@@ -179,7 +179,7 @@ async def _token(socket: web.WebSocketResponse) -> str:
 
 
 def _wanted(request: web.Request) -> frozenset[str]:
-    """The opt-in messages the address asks for: ``?partials=1&acks=1&load=1``."""
+    """The opt-in messages the address asks for: ``?partials=1&acks=1&load=1&refined=1``."""
     return frozenset(kind for name, kind in protocol.WISHED.items() if _asked(request, name))
 
 

@@ -193,6 +193,28 @@ class Engine(Table):
         return self.lanes or max(1, cores // self.threads)
 
 
+class Refinement(Table):
+    """The second, slower hearing of each conversation, on lanes that would be idle."""
+
+    enabled: bool = True
+    """Whether sessions are heard a second time; the refined text is then the one exported and sent."""
+    memory: Bytes = Field(default=268_435_456, ge=1_048_576, le=68_719_476_736)
+    """Audio kept for it in memory, over all sessions; beyond it the oldest gives way and keeps its live words."""
+    wait: Seconds = Field(default=900.0, ge=1, le=86_400)
+    """Time after its end that a session waits to be refined; then its live text is final."""
+
+
+class Uploads(Table):
+    """Recordings sent as files to be transcribed."""
+
+    max_bytes: Bytes = Field(default=104_857_600, ge=1_024, le=4_294_967_296)
+    """Largest file taken."""
+    max_duration: Seconds = Field(default=14_400.0, ge=1, le=86_400)
+    """Longest recording taken."""
+    queue: Count = Field(default=4, ge=1, le=100)
+    """Files that may wait or be at work at once; the next is refused with 503. Each is held in memory until heard."""
+
+
 class Models(Table):
     """Where weights are kept."""
 
@@ -279,6 +301,8 @@ class Settings(BaseSettings):
     audio: Audio = Audio()
     segmentation: Segmentation = Segmentation()
     engine: Engine = Engine()
+    refinement: Refinement = Refinement()
+    uploads: Uploads = Uploads()
     models: Models
     store: Store
     retention: Retention = Retention()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from ambientd.core.audio import BYTES_PER_SAMPLE, RATE
 from ambientd.core.decoding import AUTO
 from ambientd.core.languages import LANGUAGES
 from ambientd.core.metrics import SessionMetrics
+from ambientd.core.record import full_text
 from ambientd.core.transcript import Gap, Line, Segment, Word
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 
@@ -33,7 +34,7 @@ CLOSE_ERROR: Final = 1011
 CLOSE_OVERLOADED: Final = 1013
 """Source: RFC 6455 section 7.4.1; 1013 from the IANA registry of close codes."""
 
-WISHED: Final = MappingProxyType({"partials": "partial", "acks": "ack", "load": "load"})
+WISHED: Final = MappingProxyType({"partials": "partial", "acks": "ack", "load": "load", "refined": "refined"})
 """What a client asks for, in its address or by ``configure`` -> the type of message it then gets."""
 
 OPT_IN: Final = frozenset(WISHED.values())
@@ -48,7 +49,6 @@ SERVER_TYPES: Final = OPT_IN | {
     "pong",
     "error",
     "session_ended",
-    "refined",
 }
 """Types only a session itself may send: a broadcast under one of these names would forge a transcript."""
 
@@ -120,6 +120,7 @@ class Wishes:
     partials: bool | None = None
     acks: bool | None = None
     load: bool | None = None
+    refined: bool | None = None
 
     def applied(self, wanted: frozenset[str]) -> frozenset[str]:
         """The opt-in types wanted from now on."""
@@ -368,6 +369,23 @@ def session_ended(session_id: str, *, reason: str, lines: int, ephemeral: bool =
         "session_id": session_id,
         "message": f"Session ended ({reason}); {kept}.",
         "reason": reason,
+    }
+
+
+def refined(session_id: str, *, state: str, lines: Sequence[Line], model: str, kept: float) -> Message:
+    """The outcome of the second hearing; the last message to those who asked for it.
+
+    ``state``: ``done``, ``skipped`` or ``failed``; unless ``done``, what was shown live is final and ``lines`` empty.
+    ``kept``: seconds that keep their live words.
+    """
+    return {
+        "type": "refined",
+        "session_id": session_id,
+        "state": state,
+        "text": full_text(line.text for line in lines),
+        "segments": [_segment(segment) for line in lines for segment in line.segments],
+        "model_used": model,
+        "kept_seconds": round(kept, 1),
     }
 
 

@@ -21,7 +21,7 @@ from typing import Final
 
 from ambientd.core import plausibility
 from ambientd.core.audio import RATE
-from ambientd.core.decoding import Decoder, Heard, Request
+from ambientd.core.decoding import Decoder, Heard, Rank, Request
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Gap
 
@@ -59,6 +59,7 @@ async def hear(
     prompt: str = "",
     since: float = 0.0,
     may_carry: bool = True,
+    rank: Rank = Rank.FINAL,
 ) -> Hearing:
     """The believable words in ``piece``.
 
@@ -68,7 +69,7 @@ async def hear(
     Raises:
         DecodeFailed: the engine gave no answer at all.
     """
-    request = Request(piece.audio, piece.start, piece.speech, language, prompt, since=since)
+    request = Request(piece.audio, piece.start, piece.speech, language, prompt, rank, since=since)
     heard = plausibility.cleaned(await decoder.decode(request))
     spent = heard.seconds
     doubt = _doubt(heard, piece)

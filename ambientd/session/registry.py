@@ -24,6 +24,7 @@ from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.session.capacity import NO_CEILING, Capacity
 from ambientd.session.ledger import Ledger
 from ambientd.session.past import Past
+from ambientd.session.refiner import Refiner
 from ambientd.session.session import Session, Terms
 from ambientd.store.refusals import SessionExists
 
@@ -51,6 +52,7 @@ class Registry:
         ledger: Ledger,
         box: Box,
         capacity: Capacity,
+        refiner: Refiner | None = None,
     ) -> None:
         self.most = most
         self.model = model
@@ -70,6 +72,8 @@ class Registry:
         self._box = box
         self.capacity = capacity
         capacity.watchers = lambda: sum(session.hub.wants("partial") for session in self)
+        self.refiner = refiner
+        """Who hears sessions a second time, if anybody does."""
         self._live: dict[str, Session] = {}
         self._opening: set[str] = set()
         """Ids whose record is being written."""
@@ -143,6 +147,7 @@ class Registry:
                 ledger=self._ledger,
                 past=past,
                 capacity=self.capacity,
+                refiner=None if terms.ephemeral else self.refiner,
             )
         finally:
             self._opening.discard(name)
@@ -296,11 +301,12 @@ async def open_registry(
     patience: float,
     box: Box | None = None,
     capacity: Capacity | None = None,
+    refiner: Refiner | None = None,
 ) -> AsyncIterator[Registry]:
     """The registry; on leaving, all sessions are ended within ``patience`` seconds.
 
     ``box``: what sessions note of the appliance that heard them.  ``capacity``: its account, by default one that
-    refuses nobody.
+    refuses nobody.  ``refiner``: who hears them a second time.
     """
     async with asyncio.TaskGroup() as tasks:
         registry = Registry(
@@ -312,6 +318,7 @@ async def open_registry(
             ledger=ledger,
             box=box or Box(),
             capacity=capacity or Capacity(1, NO_CEILING),
+            refiner=refiner,
         )
         teller = tasks.create_task(registry.tell_load(), name="load")
         try:

@@ -18,6 +18,7 @@ from ambientd.core import protocol
 from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import Decoder
 from ambientd.core.metrics import SessionMetrics
+from ambientd.core.prompt import prompt_for
 from ambientd.core.protocol import Message, Wishes
 from ambientd.core.record import EndReason, Refinement, SessionState
 from ambientd.core.segmenter import Detect, Piece, Rules, Segmenter
@@ -32,6 +33,7 @@ from ambientd.session.intake import Intake
 from ambientd.session.ledger import Ledger
 from ambientd.session.limits import Lifetime, Limits
 from ambientd.session.past import Past
+from ambientd.session.refiner import Refiner
 from ambientd.session.scribe import Scribe
 
 logger = logging.getLogger(__name__)
@@ -82,10 +84,11 @@ class Session:
         ledger: Ledger,
         past: Past | None = None,
         capacity: Capacity | None = None,
+        refiner: Refiner | None = None,
     ) -> None:
         """``past``: what is on record of it, if the daemon stopped in its middle.
 
-        ``capacity``: the box's; without one the session has it for itself.
+        ``capacity``: the box's; without one the session has it for itself.  ``refiner``: who hears it a second time.
         """
         past = past or Past()
         self.id = session_id
@@ -107,6 +110,10 @@ class Session:
         """Samples: the end of the piece being heard."""
         self._intake = Intake(sample_rate=terms.sample_rate, channels=terms.channels, taken=past.end)
         self._inbox = Inbox(terms.inbox)
+        self._refiner = refiner
+        self._draft = refiner.begin(session_id, self.hub, self._style, start=past.end) if refiner else None
+        if self._draft:
+            detect = self._draft.reel.judging(detect)
         self._segmenter = Segmenter(detect, terms.rules, start=past.end)
         self._scribe = Scribe(
             session_id,
@@ -262,6 +269,9 @@ class Session:
         """The language in force: as set, or as detected."""
         return self._scribe.language
 
+    def _style(self) -> tuple[str, str]:
+        return self.language, prompt_for(self.language, self._scribe.prompt)
+
     def touch(self) -> None:
         """Notes a sign of life: the idle time starts anew."""
         self._lifetime.touch()
@@ -311,8 +321,17 @@ class Session:
             self._fail(error)
             raise
         finally:
-            self.hub.close()
+            self.discard()
             self.finished.set()
+
+    def discard(self) -> None:
+        """Nothing more will come of the session: its listeners are let go, and its audio is destroyed.
+
+        What the refiner has taken over stays with the refiner.
+        """
+        if self._refiner and self._draft and not self._draft.complete:
+            self._refiner.drop(self._draft)
+        self.hub.close(but="refined" if self._draft and self._draft.complete else None)
 
     async def _converse(self) -> None:
         segmenter, scribe = self._segmenter, self._scribe
@@ -338,6 +357,8 @@ class Session:
     async def _judge(self, audio: Samples | Hole) -> None:
         """Has committed what ends in ``audio``; before a hole everything ends."""
         segmenter, scribe = self._segmenter, self._scribe
+        if self._draft:
+            self._draft.receive(audio)
         if not isinstance(audio, Hole):
             for piece in segmenter.receive(audio):
                 await self._commit(piece)
@@ -393,6 +414,7 @@ class Session:
 
     async def _finalise(self) -> None:
         reason = self._reason or EndReason.ERROR
+        again = bool(self._draft and self.metrics.chunks_processed and reason is not EndReason.ERROR)
         await self._ledger.finalise(
             self.id,
             state=SessionState.INTERRUPTED if reason is EndReason.ERROR else SessionState.ENDED,
@@ -401,7 +423,7 @@ class Session:
             metrics=self.metrics,
             language=self.language,
             monotonic_end=time.monotonic(),
-            refinement=Refinement.NONE,
+            refinement=Refinement.WAITING if again else Refinement.NONE,
         )
         logger.info(
             "session ended",
@@ -420,3 +442,5 @@ class Session:
                 ephemeral=self.terms.ephemeral,
             )
         )
+        if again and self._refiner and self._draft:
+            self._refiner.end(self._draft)

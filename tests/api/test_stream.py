@@ -507,6 +507,7 @@ class TestConfigure:
             "partials": True,
             "acks": False,
             "load": False,
+            "refined": False,
         }
         await socket.send_bytes(SPEECH)
         while (await receive(socket))["type"] != "transcript":
