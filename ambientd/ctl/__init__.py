@@ -18,6 +18,7 @@ from ambientd.errors import AmbientError
 COMMANDS: Final = {
     "audit": ("ambientd.ctl.audit", "Export the audit, and verify its chain."),
     "export": ("ambientd.ctl.export", "Write a stored transcript to a file."),
+    "key": ("ambientd.ctl.key", "Look after the key that guards what is stored."),
     "model": ("ambientd.ctl.model", "List, fetch, verify and import models."),
     "purge": ("ambientd.ctl.purge", "Destroy what has been kept long enough, or one session."),
     "transcribe": ("ambientd.ctl.transcribe", "Transcribe an audio file."),

@@ -1,7 +1,7 @@
 """Where the box's key comes from: systemd's credentials, else a file beside the database made at the first start.
 
-A key stands as a line of base64: 32 bytes.  The file holds two while a rotation is under way, so that power lost at any
-moment leaves the one that opens the database among them.
+A key stands as a line of base64: 32 bytes.  While a rotation is under way the file also holds the successor, marked as
+such, so that power lost at any moment leaves the one that opens the database among them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import base64
 import binascii
 import os
 import secrets
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,8 @@ FILE: Final = "box.key"
 CREDENTIAL: Final = "ambientd-box-key"
 NEW_CREDENTIAL: Final = "ambientd-box-key-new"
 """The second is supplied while the key is rotated, and by it alone."""
+
+_MARK: Final = b" next"
 
 SYSTEMD: Final = "CREDENTIALS_DIRECTORY"
 """Environment variable.  Source: systemd.exec(5), Credentials."""
@@ -42,15 +44,16 @@ class Keys:
         self.file = directory / FILE
         credentials = (os.environ if environ is None else environ).get(SYSTEMD)
         supplied = [Path(credentials) / name for name in (CREDENTIAL, NEW_CREDENTIAL)] if credentials else []
-        self.supplied = [key for path in supplied for key in read(path)]
+        self.supplied = [key for path in supplied for key in _read(path)[0]]
         """Keys given as credentials: whoever gives them keeps them."""
-        self.filed = read(self.file)
-        """Keys in the file."""
+        self.filed, self.successor = _read(self.file)
+        """Keys in the file, and the one that a rotation has made and perhaps not yet put in force."""
 
     @property
     def all(self) -> dict[str, bytes]:
         """Name -> key, of every key at hand; credentials before the file."""
-        return {key_id(key): key for key in (*self.supplied, *self.filed)}
+        filed = [*self.filed, self.successor] if self.successor else self.filed
+        return {key_id(key): key for key in (*self.supplied, *filed)}
 
     def first(self) -> bytes:
         """The key for a database that has none yet; made, and on the disk, if there is none at hand.
@@ -62,50 +65,47 @@ class Keys:
             self.keep([secrets.token_bytes(KEY_BYTES)])
         return next(iter(self.all.values()))
 
-    def keep(self, keys: Sequence[bytes]) -> None:
-        """Make the file hold these keys and no others; on the disk when this returns.
+    def keep(self, keys: Sequence[bytes], successor: bytes | None = None) -> None:
+        """Make the file hold these keys and no others, or be gone; on the disk when this returns.
 
         Raises:
             StoreUnavailable: it cannot be written; the file is as it was.
         """
-        fresh = self.file.with_name(self.file.name + ".new")
+        lines = [base64.b64encode(key) for key in keys]
+        if successor:
+            lines.append(base64.b64encode(successor) + _MARK)
         try:
-            with suppress(FileNotFoundError):
-                fresh.unlink()
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-            try:
-                os.write(descriptor, b"".join(base64.b64encode(key) + b"\n" for key in keys))
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            old = _for_overwriting(self.file)
-            fresh.replace(self.file)
-            sync_directory(self.file.parent)
-            if old is not None:
-                _overwrite(old)
+            with _overwritten(self.file):
+                if lines:
+                    _write(self.file, b"".join(line + b"\n" for line in lines))
+                else:
+                    self.file.unlink(missing_ok=True)
+                sync_directory(self.file.parent)
         except OSError as error:
             raise unavailable("write the key", self.file, error) from error
-        self.filed = list(keys)
+        self.filed, self.successor = list(keys), successor
 
 
-def read(path: Path) -> list[bytes]:
-    """The keys in a file; none if there is no such file.
+def _read(path: Path) -> tuple[list[bytes], bytes | None]:
+    """The keys in a file, and the successor if there is one; none if there is no such file.
 
     Raises:
         StoreUnavailable: it cannot be read, or holds something else.
     """
     try:
-        lines = path.read_bytes().split()
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
-        return []
+        return [], None
     except OSError as error:
         raise unavailable("read the key", path, error) from error
-    return [_key(line, path) for line in lines]
+    keys = [_key(line, path) for line in lines if not line.endswith(_MARK)]
+    successors = [_key(line.removesuffix(_MARK), path) for line in lines if line.endswith(_MARK)]
+    return keys, successors[0] if successors else None
 
 
 def _key(line: bytes, path: Path) -> bytes:
     try:
-        key = base64.b64decode(line, validate=True)
+        key = base64.b64decode(line.strip(), validate=True)
     except binascii.Error:
         key = b""
     if len(key) != KEY_BYTES:
@@ -116,19 +116,42 @@ def _key(line: bytes, path: Path) -> bytes:
     return key
 
 
-def _for_overwriting(path: Path) -> int | None:
-    """A descriptor of the file as it is now; the file is read-only, for its owner too."""
+def _write(path: Path, content: bytes) -> None:
+    """Put a file of that content in the place of the one that may be there."""
+    fresh = path.with_name(path.name + ".new")
+    with suppress(FileNotFoundError):
+        fresh.unlink()
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
     try:
-        path.chmod(0o600)
-        return os.open(path, os.O_WRONLY)
+        if os.geteuid() == 0:
+            # A root shell works for the user the daemon runs as, who could not read root's file.
+            owner = path.parent.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    fresh.replace(path)
+
+
+@contextmanager
+def _overwritten(path: Path) -> Iterator[None]:
+    """If the block takes the file away, or puts another in its place, zeros go over what it held.
+
+    That is worth something on a disk that writes in place; on flash nothing but the chip's own erasing is.
+    """
+    try:
+        path.chmod(0o600)  # read-only for its owner too
+        descriptor = os.open(path, os.O_WRONLY)
     except FileNotFoundError:
-        return None
-
-
-def _overwrite(descriptor: int) -> None:
-    """Zeros over a file that has no name any more: what a disk that writes in place still held."""
+        yield
+        return
     try:
+        yield
         os.write(descriptor, bytes(os.fstat(descriptor).st_size))
         os.fsync(descriptor)
+    except OSError:
+        os.fchmod(descriptor, 0o400)
+        raise
     finally:
         os.close(descriptor)

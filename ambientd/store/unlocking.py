@@ -38,9 +38,11 @@ def unlock(path: Path) -> Vault:
 
 
 def _tidy(keys: Keys, current: bytes, retired: set[str]) -> None:
-    """Finish a rotation that was cut off: before its transaction the new key goes, after it the old one."""
-    kept = [current] if current in keys.filed else [key for key in keys.filed if key_id(key) not in retired]
-    if kept != keys.filed:
+    """Finish a rotation that was cut off: before its transaction the successor goes, after it the old key."""
+    kept = [key for key in keys.filed if key_id(key) not in retired]
+    if keys.successor == current:
+        kept.append(current)
+    if keys.successor or kept != keys.filed:
         keys.keep(kept)
 
 
