@@ -12,14 +12,22 @@ class Question:
     question: str
     category: str
     cues: tuple[str, ...]
-    """Beginnings of words, lower case."""
+    """Parts of sentences, lower case."""
+    asked: bool = True
+    """Whether the answer to a question with such a cue is the sentence after it."""
 
     def public(self) -> dict[str, str]:
         return {"id": self.id, "question": self.question, "category": self.category}
 
 
 PREDEFINED = (
-    Question("name", "How is the patient called?", "patient_info", ("mr.", "mrs.", "ms.", "name is")),
+    Question(
+        "name",
+        "How is the patient called?",
+        "patient_info",
+        ("mr. ", "mrs. ", "ms. ", "name is"),
+        asked=False,
+    ),
     Question(
         "complaint",
         "What brought the patient here?",
@@ -58,7 +66,7 @@ PREDEFINED = (
         "next_visit",
         "When is the next visit?",
         "follow_up",
-        ("come back", "follow up", "see you", "next week", "in two weeks", "weeks", "call us"),
+        ("come back", "follow up", "see you", "next week", "in a week", "in two weeks", "call us"),
     ),
     Question(
         "procedure",
@@ -101,7 +109,7 @@ def answer(question: Question, text: str) -> dict[str, object]:
     snippet: str | None = None
     confidence = 0.0
     if best >= 0:
-        reply = said[best].endswith("?") and best + 1 < len(said)
+        reply = question.asked and said[best].endswith("?") and best + 1 < len(said)
         found = said[best + 1] if reply else said[best]
         snippet = f"{said[best]} {found}" if reply else found
         confidence = min(0.95, 0.5 + 0.15 * most) - (0.1 if reply else 0.0)
