@@ -38,7 +38,7 @@ async def page(request: web.Request) -> web.Response:
     )
     return web.json_response(
         {
-            "sessions": [_fields(record) for record in found],
+            "sessions": [record_fields(record) for record in found],
             "total": await sessions.count(_state(request)),
             "next": cursor(found[-1]) if len(found) == limit else None,
         }
@@ -48,7 +48,7 @@ async def page(request: web.Request) -> web.Response:
 @routes.get("/api/v1/sessions/{session_id}")
 async def one(request: web.Request) -> web.Response:
     """One session and its figures."""
-    return web.json_response(_fields(await _record(request)))
+    return web.json_response(record_fields(await _record(request)))
 
 
 @routes.get("/api/v1/sessions/{session_id}/transcript")
@@ -134,7 +134,8 @@ def _state(request: web.Request) -> SessionState | None:
     return SessionState(text)
 
 
-def _fields(record: SessionRecord) -> dict[str, Any]:
+def record_fields(record: SessionRecord) -> dict[str, Any]:
+    """One session as the list shows it."""
     ended_at = record.ended_at
     duration = ((ended_at or datetime.now(UTC)) - record.connected_at).total_seconds()
     return {

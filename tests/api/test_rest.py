@@ -160,6 +160,23 @@ class TestStored:
         assert "It hurts here." in text
         assert text.startswith(start or "")
 
+    async def test_conversations_are_found_by_their_words(self, box):
+        for name in ("one", "two"):
+            await finished(box, name)
+
+        async with box.http.post(f"{box.url}/api/v1/sessions/search", json={"words": ["HURTS"]}) as answer:
+            found = (await answer.json())["sessions"]
+
+        assert [each["session_id"] for each in found] == ["two", "one"]
+        assert found[0]["passage"] == "It hurts here."
+
+    @pytest.mark.parametrize(
+        "body", ["[]", "{}", '{"words": []}', '{"words": [" "]}', '{"words": ["a"], "limit": 0}', "{"]
+    )
+    async def test_a_search_for_nothing_is_refused(self, box, body):
+        async with box.http.post(f"{box.url}/api/v1/sessions/search", data=body) as answer:
+            assert answer.status == 400
+
     async def test_the_transcript_as_fhir_is_a_bundle(self, box):
         await finished(box, "one")
 
