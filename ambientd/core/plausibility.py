@@ -230,14 +230,15 @@ def without_repetition(heard: Heard, before: Sequence[str], end: int) -> Heard:
     same = next((count for count in range(longest, 0, -1) if said[-count:] == saying[:count]), 0)
     if same == 0 or (same == 1 and len(saying[0]) < LEAST_ECHO):
         return heard
-    return _from(heard, words[:same])
+    return only(heard, heard.words[same:])
 
 
-def _from(heard: Heard, dropped: Sequence[Word]) -> Heard:
-    gone = set(map(id, dropped))
+def only(heard: Heard, words: Sequence[Word]) -> Heard:
+    """``heard`` with no other than these of its words."""
+    kept = set(map(id, words))
     segments = []
     for segment in heard.segments:
-        left = tuple(word for word in segment.words if id(word) not in gone)
+        left = tuple(word for word in segment.words if id(word) in kept)
         if len(left) == len(segment.words):
             segments.append(segment)
         elif left:

@@ -97,6 +97,12 @@ class Piece:
         """Samples in it that the detector called speech."""
         return int(np.count_nonzero(self.voiced)) * FRAME
 
+    @property
+    def quiet(self) -> int:
+        """Samples of silence at its end."""
+        heard = np.flatnonzero(self.voiced)
+        return (len(self.voiced) - 1 - int(heard[-1])) * FRAME if len(heard) else len(self.audio)
+
     def after(self, moment: int) -> Piece:
         """What lies behind ``moment`` (samples since the session started), from the frame that holds it."""
         first = max(0, moment - self.start) // FRAME

@@ -95,13 +95,9 @@ class Hub:
         for listener in self._listeners:
             listener.put(message)
 
-    def close(self, *, but: str | None = None) -> None:
-        """Lets every listener read what waits, and then the end.
-
-        ``but``: a type of message that is still to come; who asked for it stays until this is called again.
-        """
+    def close(self) -> None:
+        """Lets every listener read what waits, and then the end."""
         self._closed = True
-        staying = {listener for listener in self._listeners if but in listener.wanted}
-        for listener in self._listeners - staying:
+        for listener in self._listeners:
             listener.close()
-        self._listeners = staying
+        self._listeners.clear()

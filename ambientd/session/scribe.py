@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ambientd.core import plausibility, protocol
@@ -19,7 +19,7 @@ from ambientd.core.prompt import prompt_for
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Gap, Line
 from ambientd.errors import DecodeFailed
-from ambientd.session.ear import Hearing, hear
+from ambientd.session.ear import WORTH_HEARING, Hearing, hear
 from ambientd.session.hub import Hub
 from ambientd.session.ledger import Ledger
 from ambientd.session.past import Past
@@ -40,6 +40,17 @@ LEAST_TO_DETECT: Final = 3 * RATE
 """Speech a piece must hold for its detected language to be kept for the session."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The end of a piece that its decode did not reach."""
+
+    piece: Piece
+    words: tuple[str, ...]
+    """The last line's, at whose end it begins: they may be heard again."""
+    end: int
+    """Samples: where that line ends."""
+
+
 class Scribe:
     """Writes down one session.  Calls must come one after the other; only :meth:`abandon` may come at any time."""
 
@@ -54,13 +65,8 @@ class Scribe:
         language: str,
         prompt: str | None,
         past: Past,
-        arrived: Callable[[int], float],
-        spacing: Callable[[float], float],
     ) -> None:
-        """``clock`` gives the seconds since the session began; ``prompt``: see :func:`prompt_for`.
-
-        ``arrived``: when a sample came in, see :class:`Request`.  ``spacing``: see :meth:`Capacity.spacing`.
-        """
+        """``clock`` gives the seconds since the session began; ``prompt``: see :func:`prompt_for`."""
         # What had come in and was not on record when the daemon stopped comes again, or is marked as lost.
         self.metrics = replace(past.metrics, received_samples=past.end)
         self.language = language
@@ -72,8 +78,7 @@ class Scribe:
         self._ledger = ledger
         self._hub = hub
         self._clock = clock
-        self._arrived = arrived
-        self._preview = Preview(decoder, spacing)
+        self._preview = Preview(decoder)
         self._texts = [line.text for line in past.lines]
         self._last_words: list[str] = []
         """Of the last line."""
@@ -81,7 +86,7 @@ class Scribe:
         """Samples: how far the last line reaches."""
         self._decoded_end = past.end
         """Samples: how far the engine has been."""
-        self._unheard: Piece | None = None
+        self._unheard: Tail | None = None
         """The end of the last piece, if its decode stopped before it: to be heard with what follows."""
         self._carried = 0
         """How often in a row something was left unheard."""
@@ -116,10 +121,11 @@ class Scribe:
         tail, self._unheard = self._unheard, None
         if tail is None:
             await self._hear(piece)
-        elif _follows(piece, tail):
-            await self._hear(tail.before(piece), seam=True)
+        elif _follows(piece, tail.piece) or self._preview.committed:
+            # A line that holds words of both has been written already: they cannot be parted any more.
+            await self._hear(tail.piece.before(piece), seam=tail)
         else:
-            await self._hear(tail, seam=True)
+            await self._hear(tail.piece, seam=tail)
             await self.commit(piece)
 
     async def settle(self, received: int) -> None:
@@ -128,23 +134,29 @@ class Scribe:
         Raises:
             StoreUnavailable: as :meth:`commit`.
         """
-        while (tail := self._unheard) and not self.abandoned and received - tail.end > LONGEST_PAUSE:
+        while (tail := self._unheard) and not self.abandoned and received - tail.piece.end > LONGEST_PAUSE:
             self._unheard = None
-            await self._hear(tail, seam=True)
+            await self._hear(tail.piece, seam=tail)
 
     async def preview(self, piece: Piece) -> None:
-        """Shows the open ``piece`` as it is now, if it is time for that."""
+        """Shows the open ``piece`` as it is now, if it is time for that, or commits it as far as it is ripe.
+
+        Raises:
+            StoreUnavailable: as :meth:`commit`.
+        """
         tail = self._unheard
-        if not self._preview.is_due(piece) or (tail and not _follows(piece, tail)):
+        if not self._preview.is_due(piece) or (tail and not _follows(piece, tail.piece)):
             return
+        ready = time.monotonic()
+        whole = tail.piece.before(piece) if tail else piece
         try:
             async with asyncio.timeout(None) as self._patience:
                 glimpse = await self._preview.look(
-                    tail.before(piece) if tail else piece,
+                    whole,
                     language=self.language,
                     prompt=prompt_for(self.language, self.prompt),
-                    before=self._last_words if tail else (),
-                    end=self._committed_end,
+                    before=tail.words if tail else (),
+                    end=tail.end if tail else 0,
                 )
         except TimeoutError:
             return  # abandoned
@@ -152,7 +164,14 @@ class Scribe:
             self._patience = None
         if glimpse:
             self.metrics = replace(self.metrics, decode_seconds=self.metrics.decode_seconds + glimpse.seconds)
-            self._show(glimpse.words, glimpse.stable, piece)
+            if glimpse.ripe:
+                line = self._line(
+                    Hearing(glimpse.ripe, 0.0), whole, processing_ms=1000 * (time.monotonic() - ready)
+                )
+                await self._write(line)
+                self._preview.commit(glimpse.ripe.words)
+            else:
+                self._show(glimpse.words, glimpse.stable, piece)
 
     async def mark_rest(self, open_piece: Piece | None, silent_until: int, reason: str) -> None:
         """Marks everything that is neither decoded nor known to be silence.
@@ -162,23 +181,24 @@ class Scribe:
         Raises:
             StoreUnavailable: it could not be marked.
         """
-        started = [piece.start for piece in (self._hearing, self._unheard, open_piece) if piece]
+        unheard = self._unheard.piece if self._unheard else None
+        started = [piece.start for piece in (self._hearing, unheard, open_piece) if piece]
         await self.mark(Gap(min(started, default=silent_until), self.metrics.received_samples, reason))
 
-    async def _hear(self, piece: Piece, *, seam: bool = False) -> None:
-        """``seam``: the piece begins a little before the end of what is committed."""
+    async def _hear(self, piece: Piece, *, seam: Tail | None = None) -> None:
+        """``seam``: the piece begins with what was unheard of another, a little before the end of that one's line."""
         ready = time.monotonic()
-        self._preview.reset()
         self._hearing = piece
+        prompt = prompt_for(self.language, self.prompt)
         try:
             async with asyncio.timeout(0 if self.abandoned else None) as self._patience:
                 hearing = await hear(
                     self._decoder,
                     piece,
                     language=self.language,
-                    prompt=prompt_for(self.language, self.prompt),
-                    since=self._arrived(piece.start),
+                    prompt=prompt,
                     may_carry=self._carried < MOST_CARRIED,
+                    first=self._preview.whole(piece, language=self.language, prompt=prompt),
                 )
         except DecodeFailed as error:
             logger.warning("piece not decoded", extra={"session": self._session_id, "error": error})
@@ -188,8 +208,10 @@ class Scribe:
         finally:
             self._patience = None
         if seam:
-            heard = plausibility.without_repetition(hearing.heard, self._last_words, self._committed_end)
+            heard = plausibility.without_repetition(hearing.heard, seam.words, seam.end)
             hearing = replace(hearing, heard=heard)
+        hearing = self._without_committed(hearing)
+        self._preview.reset()
         self._note(piece, hearing)
         if hearing.heard.words:
             await self._write(self._line(hearing, piece, processing_ms=1000 * (time.monotonic() - ready)))
@@ -197,9 +219,22 @@ class Scribe:
             self._show((), 0, piece)
         if hearing.gap:
             await self.mark(hearing.gap)
-        self._unheard = hearing.unheard
+        self._unheard = (
+            Tail(hearing.unheard, tuple(self._last_words), self._committed_end) if hearing.unheard else None
+        )
         self._carried = self._carried + 1 if hearing.unheard else 0
         self._hearing = None
+
+    def _without_committed(self, hearing: Hearing) -> Hearing:
+        """What is left to be written where a part of the piece is in a line already."""
+        if not self._preview.committed:
+            return hearing
+        heard = plausibility.only(hearing.heard, self._preview.fresh(hearing.heard.words))
+        unheard = hearing.unheard
+        if unheard and unheard.start < self._committed_end:
+            rest = unheard.after(self._committed_end)
+            unheard = rest if rest.speech >= WORTH_HEARING else None
+        return replace(hearing, heard=heard, unheard=unheard)
 
     def _note(self, piece: Piece, hearing: Hearing) -> None:
         self.metrics = replace(

@@ -442,7 +442,7 @@ class TestPartials:
             await box.say(silence(1))
             taken_back = await asyncio.wait_for(box.listener.next(), 2)
 
-        assert (shown["text"], taken_back["text"]) == ("It hurts.", "")
+        assert (shown["text"], taken_back["text"]) == ("It", "")
 
     async def test_made_up_phrases_are_not_shown(self):
         engine = Engine(lambda r: replace(heard(r, "Thank you."), tokens=2, log_probability=-2.0))
@@ -464,7 +464,7 @@ class TestPartials:
 
         assert [request.rank for request in engine.requests] == [Rank.FINAL]
 
-    async def test_what_two_passes_agree_on_is_stable(self):
+    async def test_what_several_passes_agree_on_is_stable(self):
         texts = iter(["I have a pane", "I have a pain in", "I have a pain in my chest."])
         last = "I have a pain in my chest."
         async with running(Engine(lambda r: heard(r, next(texts, last))), partials=True) as box:
@@ -474,7 +474,7 @@ class TestPartials:
                 message = await asyncio.wait_for(box.listener.next(), 2)
                 stable.append(message["stable_text"])
 
-        assert stable == ["", "I have a", "I have a pain in"]
+        assert stable == ["", "", "I have a"]
 
 
 async def test_no_word_reaches_the_log(caplog: pytest.LogCaptureFixture):
