@@ -32,8 +32,11 @@ from ambientd.engine.lanes import open_lanes
 from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper, kernels
 from ambientd.errors import OperatorError, StoreUnavailable
+from ambientd.loopdelay import loop_delay
+from ambientd.session.capacity import Capacity, Ceiling
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.limits import Limits
+from ambientd.session.refiner import StoredArchive, open_refiner
 from ambientd.session.registry import open_registry
 from ambientd.session.session import Terms
 from ambientd.store.audit import Action, Audit, open_audit
@@ -82,7 +85,12 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         database = await stack.enter_async_context(open_database(settings.store.directory / "ambientd.db"))
         audit = await stack.enter_async_context(open_audit(database))
         await stack.enter_async_context(_on_record(audit))
-        sessions = Sessions(database, Holds(return_=timedelta(seconds=settings.server.resume_grace)))
+        holds = Holds(
+            # A little longer than the refiner waits: it is the one to say that live text is final.
+            refinement=timedelta(seconds=settings.refinement.wait + 60),
+            return_=timedelta(seconds=settings.server.resume_grace),
+        )
+        sessions = Sessions(database, holds)
         for session_id in await sessions.recover():
             logger.warning("session was interrupted by a crash", extra={"session": session_id})
 
@@ -108,6 +116,15 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
             extra={"model": model, "lanes": count, "threads": engine.threads, "kernels": kernels()},
         )
 
+        refiner = await stack.enter_async_context(
+            open_refiner(
+                decoder=lanes,
+                archive=StoredArchive(sessions, Lines(database)),
+                memory=settings.refinement.memory,
+                wait=settings.refinement.wait,
+                workers=count,
+            )
+        )
         registry = await stack.enter_async_context(
             open_registry(
                 most=settings.server.max_connections,
@@ -120,10 +137,21 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                     room=settings.box.room or None,
                     quantisation=engine.quantisation,
                 ),
+                capacity=Capacity(
+                    lanes.count,
+                    Ceiling(
+                        utilisation=settings.admission.max_utilisation,
+                        lag=settings.admission.max_lag,
+                        retry=settings.admission.retry_after,
+                    ),
+                ),
+                refiner=refiner if settings.refinement.enabled else None,
                 patience=0,  # they have ended below, while the door was still open
             )
         )
         collectors, lanes.observe = metrics.collect(registry, lanes)
+        delay = await stack.enter_async_context(loop_delay())
+        delay.observe = metrics.watch_loop(collectors)
         app = application(
             Services(
                 registry=registry,
@@ -146,6 +174,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         door = await _open_door(stack, app, settings)
         # Sessions end while the door is still open, so that clients get their last lines.
         # Of the time allowed a part is kept for marking what is not done, and for the sockets to close.
+        stack.push_async_callback(refiner.close)
         stack.push_async_callback(registry.close, within=0.5 * settings.server.shutdown_timeout)
         logger.info("ready", extra={"host": door.host, "port": door.port, "version": __version__})
         yield door

@@ -62,13 +62,23 @@ class ClientError(AmbientError):
     """A client sent something this service cannot accept.
 
     ``code`` is a stable machine-readable word for the ``error`` message.  ``close_code`` is the WebSocket
-    close code where the connection cannot go on (RFC 6455 section 7.4), ``None`` where it can.
+    close code where the connection cannot go on (RFC 6455 section 7.4), ``None`` where it can.  ``retry_after``:
+    seconds after which the same request may succeed, ``None`` where waiting does not help.
     """
 
-    def __init__(self, code: str, message: str, *, hint: str = "", close_code: int | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        hint: str = "",
+        close_code: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.code = code
         self.close_code = close_code
+        self.retry_after = retry_after
 
 
 class DecodeFailed(AmbientError):

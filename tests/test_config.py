@@ -169,7 +169,8 @@ def bound(field: FieldInfo, kind: type, name: str) -> Any:
 def wrong_toml(field: FieldInfo) -> st.SearchStrategy[str]:
     """TOML values that this setting can never have: of another type, or out of range."""
     words = st.from_regex(r"[a-z]{1,12}", fullmatch=True)
-    choices = [st.sampled_from(["true", "false", "[]", "[8]", "{}", "{ a = 1 }", "2026-11-22", "12:30:00"])]
+    truths = [] if field.annotation is bool else ["true", "false"]
+    choices = [st.sampled_from([*truths, "[]", "[8]", "{}", "{ a = 1 }", "2026-11-22", "12:30:00"])]
     if field.annotation in (int, float):
         choices += [
             words.map(quoted),

@@ -14,18 +14,21 @@ logger = logging.getLogger(__name__)
 _STATUS = {
     "operator_only": 403,
     "no_such_session": 404,
+    "not_refined": 404,
     "session_in_use": 409,
     "not_delivered": 409,
     "going_away": 503,
     "too_many_sessions": 503,
+    "overloaded": 503,
 }
 
 
 def answer(error: AmbientError) -> web.Response:
     """``error`` as JSON: ``detail`` for people, ``code`` for programs."""
     if isinstance(error, ClientError):
+        wait = {} if error.retry_after is None else {"Retry-After": str(round(error.retry_after))}
         return web.json_response(
-            {"detail": str(error), "code": error.code}, status=_STATUS.get(error.code, 400)
+            {"detail": str(error), "code": error.code}, status=_STATUS.get(error.code, 400), headers=wait
         )
     code = "unavailable" if isinstance(error, OperatorError) else "internal"
     return web.json_response(

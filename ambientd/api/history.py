@@ -11,7 +11,9 @@ from ambientd import __version__
 from ambientd.api.operator import peer
 from ambientd.api.services import SERVICES, Services
 from ambientd.core import export, fhir, protocol
-from ambientd.core.record import SessionRecord, SessionState
+from ambientd.core.final import open_gaps
+from ambientd.core.record import Refinement, SessionRecord, SessionState
+from ambientd.core.transcript import Gap, Line
 from ambientd.errors import ClientError
 from ambientd.store.audit import Action
 from ambientd.store.sessions import cursor
@@ -51,7 +53,7 @@ async def one(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/sessions/{session_id}/transcript")
 async def transcript(request: web.Request) -> web.Response:
-    """What was said, as ``format``: json (default), text, srt, vtt or fhir."""
+    """What was said, as ``format``: json (default), text, srt, vtt, fhir; ``tier``: final (default), live, refined."""
     services: Services = request.app[SERVICES]
     record = await _record(request)
     form = request.query.get("format", "json")
@@ -62,8 +64,7 @@ async def transcript(request: web.Request) -> web.Response:
         object=record.session_id,
         origin=peer(request),
     )
-    lines = await services.lines.final(record.session_id)
-    gaps = await services.lines.gaps(record.session_id)
+    lines, gaps = await _tier(request, record)
     match form:
         case "json":
             return web.json_response(export.as_dict(record, lines, gaps))
@@ -87,6 +88,27 @@ async def transcript(request: web.Request) -> web.Response:
             return web.json_response(bundle, content_type="application/fhir+json")
         case _:
             raise ClientError("bad_format", "no such transcript format", hint=FORMATS)
+
+
+async def _tier(request: web.Request, record: SessionRecord) -> tuple[list[Line], list[Gap]]:
+    lines, session_id = request.app[SERVICES].lines, record.session_id
+    gaps = await lines.gaps(session_id)
+    tier = request.query.get("tier", "final")
+    if tier == "live":
+        return await lines.lines(session_id), gaps
+    if tier == "final":
+        found = await lines.final(session_id)
+    elif tier == "refined":
+        if record.refinement is not Refinement.DONE:
+            raise ClientError(
+                "not_refined",
+                f"there is no refined text of this session ({record.refinement})",
+                hint="Ask for tier=final: it is the best there is.",
+            )
+        found = await lines.refined(session_id)
+    else:
+        raise ClientError("bad_tier", "no such tier of text", hint="Use final, live or refined.")
+    return found, open_gaps(found, gaps) if record.refinement is Refinement.DONE else gaps
 
 
 async def _record(request: web.Request) -> SessionRecord:

@@ -14,10 +14,18 @@ from prometheus_client.registry import Collector
 
 from ambientd.api.services import Engine
 from ambientd.core.decoding import Request
+from ambientd.session.refiner import Refiner
 from ambientd.session.registry import Registry
 
 _BUCKETS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
 """Seconds: a partial takes about 0.3, a final about 1; beyond 10 the time limit strikes."""
+
+
+_LAGS: Final = (0.5, 1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 60)
+"""Seconds: one decode of a box that is idle, up to one that is lost."""
+
+_DELAYS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+"""Seconds: 0.05 is what the event loop may be late at full load."""
 
 
 class _Figures(Collector):
@@ -43,8 +51,24 @@ class _Figures(Collector):
         )
         yield GaugeMetricFamily(
             "ambientd_lag_seconds",
-            "Audio received and not yet judged, of the session with the most.",
+            "Time for which text that could be there is not, of the session that is latest.",
             value=max((session.lag for session in registry), default=0.0),
+        )
+        capacity = registry.capacity
+        yield GaugeMetricFamily(
+            "ambientd_utilisation",
+            "Share of the lanes' time that text to commit took in the last minute.",
+            value=capacity.utilisation,
+        )
+        yield GaugeMetricFamily(
+            "ambientd_preview_interval_seconds",
+            "Time between two previews of a room that the load asks for.",
+            value=capacity.preview_interval,
+        )
+        yield CounterMetricFamily(
+            "ambientd_sessions_refused",
+            "Sessions refused because the box was too busy.",
+            value=capacity.refused,
         )
         yield GaugeMetricFamily("ambientd_lanes", "Decodes possible at once.", value=lanes.count)
         yield GaugeMetricFamily("ambientd_lanes_busy", "Decodes going on.", value=lanes.busy)
@@ -69,6 +93,33 @@ class _Figures(Collector):
         for code, count in registry.faults.items():
             faults.add_metric([code], count)
         yield faults
+        if registry.refiner is not None:
+            yield from _second_hearing(registry.refiner)
+
+
+def _second_hearing(refiner: Refiner) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "ambientd_refinement_backlog_seconds",
+        "Audio of all sessions that waits to be heard a second time.",
+        value=refiner.backlog / 16_000,
+    )
+    yield GaugeMetricFamily(
+        "ambientd_refinement_memory_bytes", "Audio kept for it.", value=refiner.shelf.used
+    )
+    yield CounterMetricFamily(
+        "ambientd_refined_seconds", "Audio heard a second time.", value=refiner.refined_samples / 16_000
+    )
+    yield CounterMetricFamily(
+        "ambientd_refinement_kept_seconds",
+        "Audio that kept its live words: for want of memory or time, or because nothing better was heard.",
+        value=refiner.kept_samples / 16_000,
+    )
+    outcomes = CounterMetricFamily(
+        "ambientd_refinements", "Second hearings concluded, by outcome.", labels=["outcome"]
+    )
+    for outcome, count in refiner.outcomes.items():
+        outcomes.add_metric([outcome], count)
+    yield outcomes
 
 
 Observe = Callable[[Request, float, float], None]
@@ -90,9 +141,27 @@ def collect(registry: Registry, lanes: Engine) -> tuple[CollectorRegistry, Obser
         registry=collectors,
     )
 
+    registry.capacity.observe = Histogram(
+        "ambientd_piece_lag_seconds",
+        "Time from the last sound of a piece coming in to its text being on record.",
+        buckets=_LAGS,
+        registry=collectors,
+    ).observe
+
     def observe(request: Request, wait: float, work: float) -> None:
         kind = request.rank.name.lower()
         waited.labels(kind).observe(wait)
         took.labels(kind).observe(work)
+        registry.capacity.decoded(request, wait, work)
 
     return collectors, observe
+
+
+def watch_loop(collectors: CollectorRegistry) -> Callable[[float], None]:
+    """What wants to be told of each delay of the event loop, in seconds."""
+    return Histogram(
+        "ambientd_loop_delay_seconds",
+        "How late the event loop woke a task that slept.",
+        buckets=_DELAYS,
+        registry=collectors,
+    ).observe

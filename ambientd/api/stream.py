@@ -179,9 +179,8 @@ async def _token(socket: web.WebSocketResponse) -> str:
 
 
 def _wanted(request: web.Request) -> frozenset[str]:
-    """The opt-in messages the address asks for: ``?partials=1&acks=1``."""
-    asked = {"partials": "partial", "acks": "ack"}
-    return frozenset(kind for name, kind in asked.items() if _asked(request, name))
+    """The opt-in messages the address asks for: ``?partials=1&acks=1&load=1&refined=1``."""
+    return frozenset(kind for name, kind in protocol.WISHED.items() if _asked(request, name))
 
 
 def _asked(request: web.Request, name: str) -> bool:
@@ -324,7 +323,5 @@ def _obey(control: protocol.Control, session: Session, listener: Listener) -> No
         case "configure":
             wishes = protocol.parse_wishes(control.fields)
             session.configure(wishes)
-            for kind, wished in (("partial", wishes.partials), ("ack", wishes.acks)):
-                if wished is not None:
-                    listener.wanted = listener.wanted | {kind} if wished else listener.wanted - {kind}
+            listener.wanted = wishes.applied(listener.wanted)
             listener.put(protocol.configured(language=session.language, wanted=listener.wanted))

@@ -22,6 +22,7 @@ from ambientd.config.faults import fields, sentence
 from ambientd.config.layers import Layer, from_environment, from_file, of_this_machine
 from ambientd.config.rules import doubts, impossible
 from ambientd.config.tables import (
+    Admission,
     Audio,
     Engine,
     Log,
@@ -35,6 +36,7 @@ from ambientd.config.tables import (
 from ambientd.errors import ConfigError
 
 __all__ = [
+    "Admission",
     "Audio",
     "Engine",
     "Log",

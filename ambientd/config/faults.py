@@ -22,6 +22,7 @@ _REASONS = {
     "int_parsing_size": "must be a whole number of sensible size",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
     "string_type": "must be text in quotes",
     "string_too_long": "must have at most {max_length} characters",
     "string_unicode": "must be valid Unicode",

@@ -71,6 +71,12 @@ def _prompt(text: str) -> str:
     return text
 
 
+def _cron(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z*/,-]+( [0-9A-Za-z*/,-]+){4}", text):
+        raise ValueError('must be the five fields of cron, such as "30 2 * * *"')
+    return text
+
+
 Seconds = Annotated[float, Unit("s")]
 Bytes = Annotated[int, Unit("bytes")]
 Count = Annotated[int, Unit("")]
@@ -133,6 +139,17 @@ class Audio(Table):
     """Audio that may wait for the engine in one session before the client is slowed down."""
 
 
+class Admission(Table):
+    """When new sessions are refused, with close code 1013, so that the running ones do not become late."""
+
+    max_utilisation: Annotated[float, Unit("share")] = Field(default=0.9, ge=0.1, le=10)
+    """Share of the engine's time that text may take, the new session counted in; above 1 never refuses."""
+    max_lag: Seconds = Field(default=10.0, ge=0.5, le=600)
+    """Lateness of the last minute's text, 95th percentile, from which on nobody is let in."""
+    retry_after: Seconds = Field(default=60.0, ge=1, le=3_600)
+    """Time after which a refused client is told to try again."""
+
+
 class Segmentation(Table):
     """Where the conversation is cut into pieces for the engine."""
 
@@ -174,6 +191,28 @@ class Engine(Table):
     def lanes_on(self, cores: int) -> int:
         """The number of lanes on a machine with so many cores: at least one."""
         return self.lanes or max(1, cores // self.threads)
+
+
+class Refinement(Table):
+    """The second, slower hearing of each conversation, on lanes that would be idle."""
+
+    enabled: bool = True
+    """Whether sessions are heard a second time; the refined text is then the one exported and sent."""
+    memory: Bytes = Field(default=268_435_456, ge=1_048_576, le=68_719_476_736)
+    """Audio kept for it in memory, over all sessions; beyond it the oldest gives way and keeps its live words."""
+    wait: Seconds = Field(default=900.0, ge=1, le=86_400)
+    """Time after its end that a session waits to be refined; then its live text is final."""
+
+
+class Uploads(Table):
+    """Recordings sent as files to be transcribed."""
+
+    max_bytes: Bytes = Field(default=104_857_600, ge=1_024, le=4_294_967_296)
+    """Largest file taken."""
+    max_duration: Seconds = Field(default=14_400.0, ge=1, le=86_400)
+    """Longest recording taken."""
+    queue: Count = Field(default=4, ge=1, le=100)
+    """Files that may wait or be at work at once; the next is refused with 503. Each is held in memory until heard."""
 
 
 class Models(Table):
@@ -222,7 +261,7 @@ class Retention(Table):
     """Where there is no centre to deliver to: whether transcripts go that many days after their end."""
     audit_days: Annotated[float, Unit("days")] = Field(default=90.0, ge=1, le=36_500)
     """Time a row of the audit stays."""
-    schedule: str = "30 2 * * *"
+    schedule: Annotated[str, AfterValidator(_cron)] = "30 2 * * *"
     """When the daily purge runs: the five fields of cron, in UTC; it runs at each start as well."""
 
 
@@ -258,9 +297,12 @@ class Settings(BaseSettings):
 
     box: Box = Box()
     server: Server = Server()
+    admission: Admission = Admission()
     audio: Audio = Audio()
     segmentation: Segmentation = Segmentation()
     engine: Engine = Engine()
+    refinement: Refinement = Refinement()
+    uploads: Uploads = Uploads()
     models: Models
     store: Store
     retention: Retention = Retention()

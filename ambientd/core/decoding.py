@@ -42,6 +42,8 @@ class Request:
     prompt: str = ""
     """Text the model is to believe was said before; style and vocabulary, never another session's words."""
     rank: Rank = Rank.FINAL
+    since: float = 0.0
+    """When the audio came in, seconds of a monotonic clock: among equals the oldest goes first."""
     temperature: float = 0.0
     """0 takes the likeliest word each time; more lets chance in, which is what ends a loop."""
 

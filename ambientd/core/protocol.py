@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from ambientd.core.audio import BYTES_PER_SAMPLE, RATE
 from ambientd.core.decoding import AUTO
 from ambientd.core.languages import LANGUAGES
 from ambientd.core.metrics import SessionMetrics
+from ambientd.core.record import full_text
 from ambientd.core.transcript import Gap, Line, Segment, Word
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 
@@ -32,8 +34,11 @@ CLOSE_ERROR: Final = 1011
 CLOSE_OVERLOADED: Final = 1013
 """Source: RFC 6455 section 7.4.1; 1013 from the IANA registry of close codes."""
 
-OPT_IN: Final = frozenset({"partial", "ack"})
-"""Types sent only to a client that asked for them, in its address or by ``configure``."""
+WISHED: Final = MappingProxyType({"partials": "partial", "acks": "ack", "load": "load", "refined": "refined"})
+"""What a client asks for, in its address or by ``configure`` -> the type of message it then gets."""
+
+OPT_IN: Final = frozenset(WISHED.values())
+"""Types sent only to a client that asked for them."""
 
 SERVER_TYPES: Final = OPT_IN | {
     "connected",
@@ -44,7 +49,6 @@ SERVER_TYPES: Final = OPT_IN | {
     "pong",
     "error",
     "session_ended",
-    "refined",
 }
 """Types only a session itself may send: a broadcast under one of these names would forge a transcript."""
 
@@ -115,6 +119,15 @@ class Wishes:
     prompt: str | None = None
     partials: bool | None = None
     acks: bool | None = None
+    load: bool | None = None
+    refined: bool | None = None
+
+    def applied(self, wanted: frozenset[str]) -> frozenset[str]:
+        """The opt-in types wanted from now on."""
+        for name, kind in WISHED.items():
+            if (wished := getattr(self, name)) is not None:
+                wanted = wanted | {kind} if wished else wanted - {kind}
+        return wanted
 
 
 LONGEST_PROMPT: Final = 800
@@ -140,10 +153,10 @@ def parse_wishes(fields: Message) -> Wishes:
         raise ClientError("bad_language", "no such language", hint='Use a code such as "en", or "auto".')
     if prompt is not None and (not isinstance(prompt, str) or len(prompt) > LONGEST_PROMPT or "\0" in prompt):
         raise ClientError("bad_prompt", f"a prompt is text of at most {LONGEST_PROMPT} characters")
-    for name in ("partials", "acks"):
+    for name in WISHED:
         if not isinstance(fields.get(name), bool | None):
             raise ClientError("bad_field", f"{name} must be true or false")
-    return Wishes(language, prompt, fields.get("partials"), fields.get("acks"))
+    return Wishes(language, prompt, **{name: fields.get(name) for name in WISHED})
 
 
 def parse_resume(control: Control) -> str:
@@ -223,14 +236,34 @@ def configured(*, language: str, wanted: frozenset[str]) -> Message:
     return {
         "type": "configured",
         "language": language,
-        "partials": "partial" in wanted,
-        "acks": "ack" in wanted,
+        **{name: kind in wanted for name, kind in WISHED.items()},
     }
 
 
 def ack(received_samples: int) -> Message:
     """How much of the client's audio the session has, counted in the client's own samples."""
     return {"type": "ack", "received_samples": received_samples}
+
+
+def load(
+    *,
+    sessions: int,
+    lag: float,
+    box_lag: float,
+    utilisation: float,
+    preview_interval: float,
+    thinned: bool,
+) -> Message:
+    """How busy the box is.  ``lag``: this session's; ``box_lag``: of all lately.  Both, as the interval, in seconds."""
+    return {
+        "type": "load",
+        "sessions": sessions,
+        "lag": round(lag, 3),
+        "lag_p95": round(box_lag, 3),
+        "utilisation": round(utilisation, 3),
+        "partial_interval": round(min(preview_interval, 3600.0), 1),
+        "partials_thinned": thinned,
+    }
 
 
 def transcript(line: Line, *, session_time: float) -> Message:
@@ -322,7 +355,10 @@ def error(reason: AmbientError) -> Message:
         message = "what is said cannot be stored now.  The box's log tells why; lines shown so far are kept."
     else:
         code, message = "internal", str(reason)
-    return {"type": "error", "code": code, "message": message}
+    told: Message = {"type": "error", "code": code, "message": message}
+    if isinstance(reason, ClientError) and reason.retry_after is not None:
+        return {**told, "retry_after": round(reason.retry_after)}
+    return told
 
 
 def session_ended(session_id: str, *, reason: str, lines: int, ephemeral: bool = False) -> Message:
@@ -333,6 +369,23 @@ def session_ended(session_id: str, *, reason: str, lines: int, ephemeral: bool =
         "session_id": session_id,
         "message": f"Session ended ({reason}); {kept}.",
         "reason": reason,
+    }
+
+
+def refined(session_id: str, *, state: str, lines: Sequence[Line], model: str, kept: float) -> Message:
+    """The outcome of the second hearing; the last message to those who asked for it.
+
+    ``state``: ``done``, ``skipped`` or ``failed``; unless ``done``, what was shown live is final and ``lines`` empty.
+    ``kept``: seconds that keep their live words.
+    """
+    return {
+        "type": "refined",
+        "session_id": session_id,
+        "state": state,
+        "text": full_text(line.text for line in lines),
+        "segments": [_segment(segment) for line in lines for segment in line.segments],
+        "model_used": model,
+        "kept_seconds": round(kept, 1),
     }
 
 

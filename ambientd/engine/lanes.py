@@ -3,8 +3,8 @@
 A lane is one whisper.cpp context and the one thread that ever touches it.  Memory goes by lanes, never by clients.
 
     Rule 1  Finals before partials: a partial is worth nothing once its final is there.
-    Rule 2  Among equals, first come, first served.  A session has at most one decode in flight, so this is also
-            fair between rooms: whoever has waited longest is next.
+    Rule 2  Among equals the one whose audio came in first, not the one who asked first: a room that speaks without
+            pauses asks later for older words, and would be late for ever.  A session has at most one decode in flight.
     Rule 3  A lane is free again when its *thread* is done, not when the caller has given up: a context that two
             threads touch corrupts both their texts.
     Rule 4  Background work takes a lane only if another stays free, or if nobody has asked for live text for a
@@ -57,7 +57,7 @@ class _Lane:
 
 @dataclass(slots=True, order=True)
 class _Ticket:
-    turn: tuple[Rank, int]
+    turn: tuple[Rank, float, int]
     lane: asyncio.Future[_Lane] = field(compare=False)
 
 
@@ -114,7 +114,9 @@ class Lanes:
         asked = time.monotonic()
         number = next(self._numbers)
         while True:
-            lane = await self._acquire(_Ticket((request.rank, number), self._loop.create_future()))
+            lane = await self._acquire(
+                _Ticket((request.rank, request.since, number), self._loop.create_future())
+            )
             began = time.monotonic()
             work = _Work(request.rank)
             try:

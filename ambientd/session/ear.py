@@ -21,7 +21,7 @@ from typing import Final
 
 from ambientd.core import plausibility
 from ambientd.core.audio import RATE
-from ambientd.core.decoding import Decoder, Heard, Request
+from ambientd.core.decoding import Decoder, Heard, Rank, Request
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Gap
 
@@ -57,18 +57,21 @@ async def hear(
     *,
     language: str,
     prompt: str = "",
+    since: float = 0.0,
     may_carry: bool = True,
+    rank: Rank = Rank.FINAL,
     first: Heard | None = None,
 ) -> Hearing:
     """The believable words in ``piece``.
 
+    ``since``: when the piece came in, see :class:`Request`.
     ``first``: what the first decode would give, where that is known.
     ``may_carry``: whether what is unheard may be left for later; otherwise it is a gap.
 
     Raises:
         DecodeFailed: the engine gave no answer at all.
     """
-    request = Request(piece.audio, piece.start, piece.speech, language, prompt)
+    request = Request(piece.audio, piece.start, piece.speech, language, prompt, rank, since=since)
     spent = 0.0
     if first is None:
         first = await decoder.decode(request)

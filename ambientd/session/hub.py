@@ -95,9 +95,13 @@ class Hub:
         for listener in self._listeners:
             listener.put(message)
 
-    def close(self) -> None:
-        """Lets every listener read what waits, and then the end."""
+    def close(self, *, but: str | None = None) -> None:
+        """Lets every listener read what waits, and then the end.
+
+        ``but``: a type of message that is still to come; who asked for it stays until this is called again.
+        """
         self._closed = True
-        for listener in self._listeners:
+        staying = {listener for listener in self._listeners if but in listener.wanted}
+        for listener in self._listeners - staying:
             listener.close()
-        self._listeners.clear()
+        self._listeners = staying

@@ -7,6 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from ambientd.core.audio import RATE, Samples
 
 SLICE: Final = RATE
@@ -32,6 +34,7 @@ class Inbox:
         self._room = asyncio.Event()
         self._room.set()
         self._stir = asyncio.Event()
+        self._enough = 1
 
     def __bool__(self) -> bool:
         return bool(self._blocks)
@@ -48,7 +51,8 @@ class Inbox:
         self.samples += len(audio)
         if self.samples >= self._limit:
             self._room.clear()
-        self._stir.set()
+        if self.samples >= self._enough:
+            self._stir.set()
 
     def put_hole(self, hole: Hole) -> None:
         """Notes that audio is missing here; it takes no room."""
@@ -60,7 +64,13 @@ class Inbox:
         audio = self._blocks.popleft()
         if isinstance(audio, Hole):
             return audio
-        if len(audio) > SLICE:
+        blocks, size = [audio], len(audio)
+        while size < SLICE and self._blocks and not isinstance(following := self._blocks[0], Hole):
+            blocks.append(following)
+            size += len(following)
+            self._blocks.popleft()
+        audio = np.concatenate(blocks) if len(blocks) > 1 else audio
+        if size > SLICE:
             self._blocks.appendleft(audio[SLICE:])
             audio = audio[:SLICE]
         self.samples -= len(audio)
@@ -72,9 +82,13 @@ class Inbox:
         """Wakes whoever waits for audio: something else has happened."""
         self._stir.set()
 
-    async def stirred(self) -> None:
-        """Returns once audio has come, or :meth:`stir` was called, since the last time."""
-        await self._stir.wait()
+    async def stirred(self, enough: int = 1) -> None:
+        """Returns once audio has come and makes ``enough`` samples, or :meth:`stir` was called, since the last time."""
+        self._enough = enough
+        try:
+            await self._stir.wait()
+        finally:
+            self._enough = 1
         self._stir.clear()
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """The open utterance as it is being spoken, for those who want to see words at once.
 
 It is decoded again as it grows.  Each pass covers at least as much new audio as the last took to compute, so that
-previews never use more than their share.  Source of the rule: moonshine, docs/using/transcription.md.
+previews never use more than their share.  Source of the rule: moonshine, docs/using/transcription.md.  As the box
+fills they become rarer: see :meth:`~ambientd.session.capacity.Capacity.spacing`.
 
 A pass is not only for show.  At a pause inside the utterance, what several passes agree on is *ripe*: it is committed
 there and then, while its audio stays in front of what follows, so that nothing is heard worse for it.  And where only
@@ -10,7 +11,7 @@ silence followed the last pass, its words are those of the whole utterance, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,8 +54,10 @@ class Glimpse:
 class Preview:
     """The passes over one session's open utterance."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, spacing: Callable[[float], float]) -> None:
+        """``spacing``: seconds between two passes, by what one costs, as far as the box's load is concerned."""
         self._decoder = decoder
+        self._spacing = spacing
         self._stabiliser = Stabiliser()
         self._seen = 0
         """Samples since the session started: how far the last pass reached."""
@@ -98,9 +101,10 @@ class Preview:
 
         A preview never waits for a lane: while it did, its own session could not ask for a final.
         """
-        return self._decoder.idle and piece.end - max(piece.start, self._seen) >= max(
-            LEAST_NEW, round(self._cost * RATE)
-        )
+        new = piece.end - max(piece.start, self._seen)
+        if new < max(LEAST_NEW, round(self._cost * RATE)) or not self._decoder.idle:
+            return False
+        return new >= self._spacing(self._cost) * RATE
 
     async def look(
         self, piece: Piece, *, language: str, prompt: str, before: Sequence[str], end: int

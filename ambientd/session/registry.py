@@ -14,19 +14,25 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from ambientd.core import protocol
 from ambientd.core.decoding import Decoder
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.protocol import CLOSE_GOING_AWAY, CLOSE_OVERLOADED, CLOSE_POLICY, Message
 from ambientd.core.record import Box, EndReason
 from ambientd.core.segmenter import Detect
 from ambientd.errors import ClientError, StoreUnavailable
+from ambientd.session.capacity import NO_CEILING, Capacity
 from ambientd.session.ledger import Ledger
 from ambientd.session.past import Past
+from ambientd.session.refiner import Refiner
 from ambientd.session.session import Session, Terms
 from ambientd.store.refusals import SessionExists
 
 logger = logging.getLogger(__name__)
 
+
+LOAD_EVERY: Final = 5.0
+"""Seconds between two ``load`` messages."""
 
 LAST_WORD: Final = 3.0
 """Seconds an abandoned session may take to write down what it could not do."""
@@ -45,6 +51,8 @@ class Registry:
         decoder: Decoder,
         ledger: Ledger,
         box: Box,
+        capacity: Capacity,
+        refiner: Refiner | None = None,
     ) -> None:
         self.most = most
         self.model = model
@@ -62,6 +70,10 @@ class Registry:
         self._decoder = decoder
         self._ledger = ledger
         self._box = box
+        self.capacity = capacity
+        capacity.watchers = lambda: sum(session.hub.wants("partial") for session in self)
+        self.refiner = refiner
+        """Who hears sessions a second time, if anybody does."""
         self._live: dict[str, Session] = {}
         self._opening: set[str] = set()
         """Ids whose record is being written."""
@@ -85,7 +97,8 @@ class Registry:
         ``client``: where it comes from, for the record.
 
         Raises:
-            ClientError: too many sessions, the id is in use or was used before, or the service is stopping.
+            ClientError: too many sessions, one more would be too much for the box, the id is in use or was used before,
+                or the service is stopping.
             StoreUnavailable: it cannot be recorded.
         """
         if self._closing:
@@ -103,6 +116,20 @@ class Registry:
                 f"all {self.most} sessions this server allows are in use",
                 hint="Try again when another session has ended, or raise server.max_connections.",
                 close_code=CLOSE_OVERLOADED,
+                retry_after=self.capacity.ceiling.retry,
+            )
+        if reason := self.capacity.refusal(
+            [*(session.duration for session in self), *(0.0 for _ in self._opening)],
+            [session.lag for session in self],
+        ):
+            self.capacity.refused += 1
+            logger.warning("session refused: too busy", extra={"live": len(self._live)})
+            raise ClientError(
+                "overloaded",
+                f"the box is too busy for another session: {reason}",
+                hint="Try again when another session has ended; the running ones are not affected.",
+                close_code=CLOSE_OVERLOADED,
+                retry_after=self.capacity.ceiling.retry,
             )
         name = session_id or secrets.token_urlsafe(16)
         # Taken before the first await: of two clients with one id only one can get here.
@@ -113,7 +140,14 @@ class Registry:
                 # Its record is closed as interrupted at the next start, and the client can go on then.
                 raise _going_away()
             session = self._live[name] = Session(
-                name, terms, detect=self._detector(), decoder=self._decoder, ledger=self._ledger, past=past
+                name,
+                terms,
+                detect=self._detector(),
+                decoder=self._decoder,
+                ledger=self._ledger,
+                past=past,
+                capacity=self.capacity,
+                refiner=None if terms.ephemeral else self.refiner,
             )
         finally:
             self._opening.discard(name)
@@ -184,6 +218,23 @@ class Registry:
             session.hub.publish(message)
         return len(self._live)
 
+    async def tell_load(self, *, every: float = LOAD_EVERY) -> None:
+        """Tells how busy the box is to those who asked, for ever."""
+        while True:
+            await asyncio.sleep(every)
+            for session in self:
+                if session.hub.wants("load"):
+                    session.hub.publish(
+                        protocol.load(
+                            sessions=len(self),
+                            lag=session.lag,
+                            box_lag=self.capacity.lag,
+                            utilisation=self.capacity.utilisation,
+                            preview_interval=self.capacity.preview_interval,
+                            thinned=self.capacity.thinned,
+                        )
+                    )
+
     async def close(self, *, within: float) -> None:
         """Ends all sessions, decoding what they hold, but for no longer than ``within`` seconds."""
         self._closing = True
@@ -249,10 +300,13 @@ async def open_registry(
     ledger: Ledger,
     patience: float,
     box: Box | None = None,
+    capacity: Capacity | None = None,
+    refiner: Refiner | None = None,
 ) -> AsyncIterator[Registry]:
     """The registry; on leaving, all sessions are ended within ``patience`` seconds.
 
-    ``box``: what sessions note of the appliance that heard them.
+    ``box``: what sessions note of the appliance that heard them.  ``capacity``: its account, by default one that
+    refuses nobody.  ``refiner``: who hears them a second time.
     """
     async with asyncio.TaskGroup() as tasks:
         registry = Registry(
@@ -263,8 +317,12 @@ async def open_registry(
             decoder=decoder,
             ledger=ledger,
             box=box or Box(),
+            capacity=capacity or Capacity(1, NO_CEILING),
+            refiner=refiner,
         )
+        teller = tasks.create_task(registry.tell_load(), name="load")
         try:
             yield registry
         finally:
+            teller.cancel()
             await registry.close(within=patience)

@@ -65,8 +65,13 @@ class Scribe:
         language: str,
         prompt: str | None,
         past: Past,
+        arrived: Callable[[int], float],
+        spacing: Callable[[float], float],
     ) -> None:
-        """``clock`` gives the seconds since the session began; ``prompt``: see :func:`prompt_for`."""
+        """``clock`` gives the seconds since the session began; ``prompt``: see :func:`prompt_for`.
+
+        ``arrived``: when a sample came in, see :class:`Request`.  ``spacing``: see :meth:`Capacity.spacing`.
+        """
         # What had come in and was not on record when the daemon stopped comes again, or is marked as lost.
         self.metrics = replace(past.metrics, received_samples=past.end)
         self.language = language
@@ -78,7 +83,8 @@ class Scribe:
         self._ledger = ledger
         self._hub = hub
         self._clock = clock
-        self._preview = Preview(decoder)
+        self._arrived = arrived
+        self._preview = Preview(decoder, spacing)
         self._texts = [line.text for line in past.lines]
         self._last_words: list[str] = []
         """Of the last line."""
@@ -197,6 +203,7 @@ class Scribe:
                     piece,
                     language=self.language,
                     prompt=prompt,
+                    since=self._arrived(piece.start),
                     may_carry=self._carried < MOST_CARRIED,
                     first=self._preview.whole(piece, language=self.language, prompt=prompt),
                 )

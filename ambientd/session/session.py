@@ -18,11 +18,14 @@ from ambientd.core import protocol
 from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import Decoder
 from ambientd.core.metrics import SessionMetrics
+from ambientd.core.prompt import prompt_for
 from ambientd.core.protocol import Message, Wishes
 from ambientd.core.record import EndReason, Refinement, SessionState
-from ambientd.core.segmenter import Detect, Rules, Segmenter
+from ambientd.core.segmenter import Detect, Piece, Rules, Segmenter
 from ambientd.core.transcript import Gap
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
+from ambientd.session.arrivals import Arrivals
+from ambientd.session.capacity import Capacity
 from ambientd.session.hold import Hold, Holder
 from ambientd.session.hub import Hub
 from ambientd.session.inbox import Hole, Inbox
@@ -30,12 +33,22 @@ from ambientd.session.intake import Intake
 from ambientd.session.ledger import Ledger
 from ambientd.session.limits import Lifetime, Limits
 from ambientd.session.past import Past
+from ambientd.session.refiner import Refiner
 from ambientd.session.scribe import Scribe
 
 logger = logging.getLogger(__name__)
 
 FOREVER: Final = 1 << 62
 """Samples: nothing follows any more."""
+
+REMEMBERED: Final = 60 * RATE
+"""Samples behind what is judged whose arrival is remembered: more than one decode can hold."""
+
+HASTE: Final = 20.0
+"""Seconds by which the audio of a session that has ended counts as older than it is, when lanes are given out.
+
+Somebody waits for its end, it asks for little more, and its last piece, cut short, would be the youngest of all.
+Finite, so that a run of ending sessions cannot hold up the others without bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +83,13 @@ class Session:
         decoder: Decoder,
         ledger: Ledger,
         past: Past | None = None,
+        capacity: Capacity | None = None,
+        refiner: Refiner | None = None,
     ) -> None:
-        """``past``: what is on record of it, if the daemon stopped in its middle."""
+        """``past``: what is on record of it, if the daemon stopped in its middle.
+
+        ``capacity``: the box's; without one the session has it for itself.  ``refiner``: who hears it a second time.
+        """
         past = past or Past()
         self.id = session_id
         self.terms = terms
@@ -86,8 +104,16 @@ class Session:
         self._lifetime = Lifetime(terms.limits, past=past.end / RATE)
         self._holder = Holder()
         self._ledger = ledger
+        self._capacity = capacity or Capacity(1)
+        self._arrivals = Arrivals()
+        self._late: int | None = None
+        """Samples: the end of the piece being heard."""
         self._intake = Intake(sample_rate=terms.sample_rate, channels=terms.channels, taken=past.end)
         self._inbox = Inbox(terms.inbox)
+        self._refiner = refiner
+        self._draft = refiner.begin(session_id, self.hub, self._style, start=past.end) if refiner else None
+        if self._draft:
+            detect = self._draft.reel.judging(detect)
         self._segmenter = Segmenter(detect, terms.rules, start=past.end)
         self._scribe = Scribe(
             session_id,
@@ -98,6 +124,8 @@ class Session:
             language=terms.language,
             prompt=terms.prompt,
             past=past,
+            arrived=self._turn,
+            spacing=self._capacity.spacing,
         )
         self._reason: EndReason | None = None
         self._acknowledged = self._intake.taken
@@ -110,8 +138,12 @@ class Session:
 
     @property
     def lag(self) -> float:
-        """Seconds of audio received and not yet judged."""
-        return self._inbox.samples / RATE
+        """Seconds for which text that could be there is not.
+
+        They count from the arrival of the last sound of the piece being heard, or of the first that nobody has judged.
+        """
+        waiting = self._late if self._late is not None else self._segmenter.received if self._inbox else None
+        return 0.0 if waiting is None else time.monotonic() - self._arrivals.at(waiting)
 
     @property
     def text(self) -> str:
@@ -237,6 +269,9 @@ class Session:
         """The language in force: as set, or as detected."""
         return self._scribe.language
 
+    def _style(self) -> tuple[str, str]:
+        return self.language, prompt_for(self.language, self._scribe.prompt)
+
     def touch(self) -> None:
         """Notes a sign of life: the idle time starts anew."""
         self._lifetime.touch()
@@ -255,6 +290,11 @@ class Session:
     def _put(self, audio: Samples) -> None:
         self._inbox.put(audio)
         self._scribe.received(len(audio))
+        self._arrivals.note(self.metrics.received_samples, time.monotonic())
+
+    def _turn(self, sample: int) -> float:
+        """When that sample came in, as far as the order among sessions is concerned."""
+        return self._arrivals.at(sample) - (HASTE if self.ending else 0.0)
 
     async def run(self) -> None:
         """Runs the session until it has ended and is stored.
@@ -281,14 +321,24 @@ class Session:
             self._fail(error)
             raise
         finally:
-            self.hub.close()
+            self.discard()
             self.finished.set()
+
+    def discard(self) -> None:
+        """Nothing more will come of the session: its listeners are let go, and its audio is destroyed.
+
+        What the refiner has taken over stays with the refiner.
+        """
+        if self._refiner and self._draft and not self._draft.complete:
+            self._refiner.drop(self._draft)
+        self.hub.close(but="refined" if self._draft and self._draft.complete else None)
 
     async def _converse(self) -> None:
         segmenter, scribe = self._segmenter, self._scribe
         while not scribe.abandoned:
             while self._inbox and not scribe.abandoned:
                 await self._judge(self._inbox.take())
+                self._arrivals.forget(before=segmenter.received - REMEMBERED)
                 if not segmenter.speaking:
                     await scribe.settle(segmenter.received)
                 self._expire()
@@ -300,35 +350,52 @@ class Session:
             await self._wait()
         if not scribe.abandoned:
             for piece in segmenter.finish():
-                await scribe.commit(piece)
+                await self._commit(piece)
             await scribe.settle(FOREVER)
         await self._mark_rest("shutdown")  # nothing, unless the session was abandoned
 
     async def _judge(self, audio: Samples | Hole) -> None:
         """Has committed what ends in ``audio``; before a hole everything ends."""
         segmenter, scribe = self._segmenter, self._scribe
+        if self._draft:
+            self._draft.receive(audio)
         if not isinstance(audio, Hole):
             for piece in segmenter.receive(audio):
-                await scribe.commit(piece)
+                await self._commit(piece)
             return
         start = segmenter.received
         for piece in segmenter.skip(audio.samples):
-            await scribe.commit(piece)
+            await self._commit(piece)
         await scribe.settle(FOREVER)
         if not scribe.abandoned:
             await scribe.mark(Gap(start, start + audio.samples, "lost"))
+
+    async def _commit(self, piece: Piece) -> None:
+        self._late = piece.end
+        try:
+            await self._scribe.commit(piece)
+        finally:
+            self._late = None
+        self._capacity.lagged(time.monotonic() - self._arrivals.at(piece.end))
 
     async def _mark_rest(self, reason: str) -> None:
         await self._scribe.mark_rest(self._segmenter.open_piece(), self._segmenter.received, reason)
 
     async def _wait(self) -> None:
-        """Waits for audio or the end, and ends the session when its time is up."""
+        """Waits for audio worth judging or the end, and ends the session when its time is up."""
         if not self._inbox:
             try:
                 async with asyncio.timeout(self._lifetime.left()):
                     await self._inbox.stirred()
             except TimeoutError:
                 pass  # what it means is decided below: a sign of life may have come meanwhile
+        beat = self._capacity.beat
+        if not self.ending and self._inbox.samples < beat * RATE:
+            try:
+                async with asyncio.timeout(beat):
+                    await self._inbox.stirred(round(beat * RATE))
+            except TimeoutError:
+                pass  # the client has paused: what is there is all there is
         self._expire()
 
     def _expire(self) -> None:
@@ -347,6 +414,7 @@ class Session:
 
     async def _finalise(self) -> None:
         reason = self._reason or EndReason.ERROR
+        again = bool(self._draft and self.metrics.chunks_processed and reason is not EndReason.ERROR)
         await self._ledger.finalise(
             self.id,
             state=SessionState.INTERRUPTED if reason is EndReason.ERROR else SessionState.ENDED,
@@ -355,7 +423,7 @@ class Session:
             metrics=self.metrics,
             language=self.language,
             monotonic_end=time.monotonic(),
-            refinement=Refinement.NONE,
+            refinement=Refinement.WAITING if again else Refinement.NONE,
         )
         logger.info(
             "session ended",
@@ -374,3 +442,5 @@ class Session:
                 ephemeral=self.terms.ephemeral,
             )
         )
+        if again and self._refiner and self._draft:
+            self._refiner.end(self._draft)

@@ -17,7 +17,9 @@ from scripted import Engine, detect, terms_of
 from ambientd.api import metrics
 from ambientd.api.app import application
 from ambientd.api.services import Services
+from ambientd.session.capacity import Capacity
 from ambientd.session.ledger import StoredLedger
+from ambientd.session.refiner import Refiner, StoredArchive, open_refiner
 from ambientd.session.registry import Registry, open_registry
 from ambientd.store.audit import open_audit
 from ambientd.store.database import Database, open_database
@@ -38,6 +40,7 @@ class Box:
     registry: Registry
     database: Database
     engine: Engine
+    refiner: Refiner
 
     async def connect(self, path: str = "/ws/transcribe", **options: Any) -> aiohttp.ClientWebSocketResponse:
         return await self.http.ws_connect(self.url + path, **options)
@@ -48,11 +51,18 @@ Open = Callable[..., Awaitable[Box]]
 
 @pytest.fixture
 async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
-    """Opens a box: ``await open_box(most=2, engine=..., idle=...)``."""
+    """Opens a box: ``await open_box(most=2, engine=..., idle=...)``; ``refine`` seconds it waits to refine sessions."""
     async with AsyncExitStack() as stack:
 
         async def open_one(
-            *, most: int = 100, engine: Engine | None = None, heartbeat: float = 30, **terms: Any
+            *,
+            most: int = 100,
+            engine: Engine | None = None,
+            heartbeat: float = 30,
+            capacity: Capacity | None = None,
+            refine: float | None = None,
+            memory: int = 1 << 28,
+            **terms: Any,
         ) -> Box:
             engine = engine or Engine()
             database = await stack.enter_async_context(open_database(tmp_path / "test.db"))
@@ -60,6 +70,15 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             sessions, lines = Sessions(database), Lines(database)
             keep = Keep(timedelta(days=30), timedelta(days=90), delivers=True)
             retention = Retention(database, keep)
+            refiner = await stack.enter_async_context(
+                open_refiner(
+                    decoder=engine,
+                    archive=StoredArchive(sessions, lines),
+                    memory=memory,
+                    wait=refine or 1,
+                    workers=1,
+                )
+            )
             registry = await stack.enter_async_context(
                 open_registry(
                     most=most,
@@ -68,6 +87,8 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     decoder=engine,
                     ledger=StoredLedger(sessions, lines),
                     patience=5,
+                    capacity=capacity,
+                    refiner=refiner if refine else None,
                 )
             )
             collectors, _ = metrics.collect(registry, engine)
@@ -96,7 +117,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            return Box(url, http, registry, database, engine)
+            return Box(url, http, registry, database, engine, refiner)
 
         yield open_one
 

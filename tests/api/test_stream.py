@@ -506,6 +506,8 @@ class TestConfigure:
             "language": "es",
             "partials": True,
             "acks": False,
+            "load": False,
+            "refined": False,
         }
         await socket.send_bytes(SPEECH)
         while (await receive(socket))["type"] != "transcript":

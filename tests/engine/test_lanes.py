@@ -51,8 +51,8 @@ async def lanes(*contexts: Slow, limit: float = 5, quiet: float = 0) -> AsyncIte
         yield opened
 
 
-def ask(number: int, rank: Rank = Rank.FINAL) -> Request:
-    return Request(np.zeros(16, np.float32), number, 16, "en", rank=rank)
+def ask(number: int, rank: Rank = Rank.FINAL, *, since: float = 0) -> Request:
+    return Request(np.zeros(16, np.float32), number, 16, "en", rank=rank, since=since)
 
 
 async def test_a_context_is_only_ever_touched_by_its_own_thread():
@@ -70,6 +70,15 @@ async def test_first_come_first_served():
         await asyncio.gather(*(opened.decode(ask(n)) for n in range(8)))
 
     assert context.heard == list(range(8))
+
+
+async def test_of_those_that_wait_the_oldest_audio_goes_first_whoever_asked_first():
+    context = Slow()
+    async with lanes(context) as opened:
+        await asyncio.gather(*(opened.decode(ask(n, since=10.0 - n)) for n in range(6)))
+
+    # The first got the free lane.
+    assert context.heard == [0, 5, 4, 3, 2, 1]
 
 
 async def test_finals_go_before_partials_that_came_earlier():

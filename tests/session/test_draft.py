@@ -1,0 +1,164 @@
+"""One session heard a second time, with a scripted engine."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import Engine, detect, heard, silence, speech
+
+from ambientd.core.audio import RATE, Samples
+from ambientd.core.decoding import Heard, Rank, Request
+from ambientd.core.final import joined
+from ambientd.core.segmenter import FRAME
+from ambientd.core.windows import Cuts
+from ambientd.errors import DecodeFailed
+from ambientd.session.draft import Draft
+from ambientd.session.inbox import Hole
+from ambientd.session.reel import BLOCK_BYTES, Reel, Shelf
+
+CUTS = Cuts(lead=4 * FRAME, least=2 * RATE, most=4 * RATE, patience=RATE)
+
+
+def draft_of(reel: Reel) -> Draft:
+    return Draft("room-1", reel, style=lambda: ("en", ""), cuts=CUTS)
+
+
+def give(draft: Draft, audio: Samples) -> None:
+    """As a session does: audio first, then the judgement of each whole frame."""
+    draft.receive(audio)
+    judged = (draft.reel.judged_end - draft.reel.origin) // FRAME
+    for frame in range(judged, (draft.reel.end - draft.reel.origin) // FRAME):
+        start = draft.reel.origin + frame * FRAME
+        kept = start >= draft.reel.start
+        draft.reel.judge(detect(draft.reel.audio(start, start + FRAME)) if kept else 0.0)
+
+
+async def hear_all(draft: Draft, engine: Engine) -> None:
+    while (piece := draft.next_piece()) is not None:
+        await draft.hear(engine, piece)
+
+
+async def test_windows_are_heard_in_order_in_the_background_with_the_sessions_style():
+    engine = Engine()
+    draft = Draft("room-1", Shelf(1 << 30).reel(), style=lambda: ("de", "Guten Tag."), cuts=CUTS)
+    give(draft, speech(10))
+    draft.complete = True
+    await hear_all(draft, engine)
+    assert {(r.rank, r.language, r.prompt) for r in engine.requests} == {
+        (Rank.BACKGROUND, "de", "Guten Tag.")
+    }
+    starts = [request.start for request in engine.requests]
+    assert starts == sorted(starts)
+    assert [line.index for line in draft.lines] == list(range(len(draft.lines)))
+    assert draft.finished
+    assert not draft.kept_samples
+
+
+async def test_audio_is_destroyed_as_soon_as_it_has_been_heard():
+    draft = draft_of(Shelf(1 << 30).reel())
+    give(draft, speech(30))
+    before = draft.reel.size
+    await hear_all(draft, Engine())
+    assert draft.reel.start == draft.at > 25 * RATE
+    assert draft.reel.size < before / 2
+
+
+async def test_where_the_decode_fails_the_live_words_are_kept():
+    def fail(_request: Request) -> Heard:
+        raise DecodeFailed("no")
+
+    draft = draft_of(Shelf(1 << 30).reel())
+    give(draft, speech(6))
+    draft.complete = True
+    await hear_all(draft, Engine(fail))
+    assert draft.lines == []
+    assert draft.kept_samples == draft.reel.end
+
+
+async def test_what_the_text_does_not_reach_is_heard_again_with_what_follows():
+    def early(request: Request) -> Heard:
+        whole = heard(request, "It hurts here when I walk")
+        if request.start:
+            return whole
+        return replace(whole, segments=(replace(whole.segments[0], end=request.start + 11 * RATE // 10),))
+
+    engine = Engine(early)
+    draft = draft_of(Shelf(1 << 30).reel())
+    give(draft, speech(8))
+    draft.complete = True
+    await hear_all(draft, engine)
+    assert engine.requests[1].start < engine.requests[0].end
+    assert abs(engine.requests[1].start - RATE) < RATE // 4
+
+
+async def test_audio_that_had_to_give_way_keeps_its_live_words_up_to_a_breath():
+    shelf = Shelf(2 * BLOCK_BYTES)
+    draft = draft_of(shelf.reel())
+    give(draft, np.concatenate([speech(9), silence(0.5), speech(20)]))
+    draft.complete = True
+    engine = Engine()
+    await hear_all(draft, engine)
+    assert shelf.lost > 0
+    assert draft.kept_samples >= shelf.lost
+    assert engine.requests[0].start >= shelf.lost
+    assert draft.finished
+
+
+async def test_a_session_that_goes_on_after_a_crash_keeps_its_live_words_before_it():
+    draft = draft_of(Shelf(1 << 30).reel(50_000))
+    give(draft, speech(6))
+    draft.complete = True
+    await hear_all(draft, Engine())
+    assert joined(draft.kept) == [(0, 50_000)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.one_of(st.floats(0.1, 9), st.floats(0.1, 3).map(lambda n: -n), st.integers(1, 30_000).map(Hole)),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(0, 2**32),
+    st.sampled_from([1 << 30, 3 * BLOCK_BYTES]),
+)
+async def test_every_sample_is_heard_or_silent_or_keeps_its_live_words(parts, seed, memory):
+    chance = random.Random(seed)  # noqa: S311
+
+    def script(request: Request) -> Heard:
+        match chance.choice(["well", "well", "well", "fails", "early", "mute", "loop"]):
+            case "fails":
+                raise DecodeFailed("no")
+            case "mute":
+                return heard(request, "")
+            case "loop":
+                return heard(request, "no more " * 30)
+            case "early":
+                answer = heard(request, "It hurts here when I walk")
+                end = request.start + chance.randrange(1, len(request.audio))
+                return replace(answer, segments=(replace(answer.segments[0], end=end),))
+            case _:
+                return heard(request, "It hurts here when I walk")
+
+    draft = draft_of(Shelf(memory).reel())
+    engine = Engine(script)
+    for part in parts:
+        if isinstance(part, Hole):
+            draft.receive(part)
+        else:
+            give(draft, speech(part) if part > 0 else silence(-part))
+        if chance.random() < 0.5:
+            await hear_all(draft, engine)
+    draft.complete = True
+    await hear_all(draft, engine)
+    assert draft.finished
+    dealt = [*draft.kept, *draft.heard, *draft.silent]
+    assert sum(end - start for start, end in dealt) == draft.reel.end
+    assert joined(dealt) == ([(0, draft.reel.end)] if draft.reel.end else [])
+    for before, after in zip(draft.lines, draft.lines[1:], strict=False):
+        assert before.end <= after.start
+    assert len(engine.requests) <= 3 * (draft.reel.end // CUTS.least + 2)
