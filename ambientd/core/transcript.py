@@ -18,7 +18,7 @@ class Word:
     end: int
     """Samples; never before ``start``."""
     probability: float
-    """In [0, 1]: the engine's own, the mean over the word's tokens."""
+    """In [0, 1].  As heard: the engine's own, the mean over the word's tokens.  In a line: how likely it is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Line:
     """Samples: where that audio ends."""
     segments: tuple[Segment, ...]
     confidence: float
-    """In [0, 1]: the mean of the words' probabilities."""
+    """In [0, 1]: the mean of the words' probabilities, and so the share of them that is likely to be right."""
     language: str
     """ISO 639-1 code, such as ``en``."""
     model: str

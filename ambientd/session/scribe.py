@@ -14,6 +14,7 @@ from typing import Final
 
 from ambientd.core import plausibility, protocol
 from ambientd.core.audio import RATE
+from ambientd.core.calibration import with_calibrated_words
 from ambientd.core.decoding import AUTO, Decoder, nothing
 from ambientd.core.prompt import prompt_for
 from ambientd.core.segmenter import Piece
@@ -256,7 +257,7 @@ class Scribe:
     def _line(self, hearing: Hearing, piece: Piece, *, processing_ms: float) -> Line:
         heard = hearing.heard
         start = max(piece.start, self._committed_end)
-        segments = tuple(segment.not_before(start) for segment in heard.segments)
+        segments = with_calibrated_words(segment.not_before(start) for segment in heard.segments)
         return Line(
             index=self.metrics.chunks_processed,
             text=heard.text,
@@ -264,7 +265,7 @@ class Scribe:
             # What follows belongs to the next line, or to the gap.
             end=segments[-1].end if hearing.unheard or hearing.gap else piece.end,
             segments=segments,
-            confidence=plausibility.confidence(heard.words),
+            confidence=plausibility.confidence([word for segment in segments for word in segment.words]),
             language=heard.language,
             model=heard.model,
             processing_ms=processing_ms,

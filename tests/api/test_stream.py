@@ -73,7 +73,12 @@ class TestConversation:
         assert line["audio_size_bytes"] == 2 * round(16000 * line["audio_duration"])
         assert line["end_time"] - line["start_time"] == pytest.approx(line["audio_duration"])
         assert {"processing_time_ms", "session_time"} <= line.keys()
-        assert line["segments"][0]["words"][0] == {"word": "It", "start": 0.0, "end": 0.1, "probability": 0.9}
+        assert line["segments"][0]["words"][0] == {
+            "word": "It",
+            "start": 0.0,
+            "end": 0.1,
+            "probability": 0.9616,
+        }
 
     async def test_ping_and_session_info(self, box):
         socket = await box.connect("/ws/transcribe/my-session-123")
