@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -22,18 +22,18 @@ from ambientd import __version__
 from ambientd.accesslog import AccessLog
 from ambientd.api import metrics
 from ambientd.api.app import application
-from ambientd.api.services import Services
+from ambientd.api.services import About, Services
 from ambientd.config import Settings
 from ambientd.core.audio import RATE, samples
 from ambientd.core.record import Box
 from ambientd.core.segmenter import Rules
-from ambientd.engine import models
+from ambientd.engine import models, tune
 from ambientd.engine.lanes import open_lanes
 from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper, kernels
 from ambientd.errors import OperatorError, StoreUnavailable
 from ambientd.loopdelay import loop_delay
-from ambientd.session.capacity import Capacity, Ceiling
+from ambientd.session.capacity import FIRST_GUESS, Capacity, Ceiling
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.limits import Limits
 from ambientd.session.refiner import StoredArchive, open_refiner
@@ -103,17 +103,20 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         weights = models.resolve(engine.model, engine.quantisation, settings.models.directory)
         detector = VoiceDetector(models.resolve(engine.vad_model, "", settings.models.directory))
         model = weights.stem
-        count = engine.lanes_on(len(os.sched_getaffinity(0)))
+        tuning = _tuning(settings)
+        count, threads = engine.layout(
+            len(os.sched_getaffinity(0)), (tuning.lanes, tuning.threads) if tuning else None
+        )
         lanes = await stack.enter_async_context(
             open_lanes(
-                lambda: Whisper(weights, name=model, threads=engine.threads),
+                lambda: Whisper(weights, name=model, threads=threads),
                 count=count,
                 limit=engine.chunk_timeout,
             )
         )
         logger.info(
             "engine ready",
-            extra={"model": model, "lanes": count, "threads": engine.threads, "kernels": kernels()},
+            extra={"model": model, "lanes": count, "threads": threads, "kernels": kernels()},
         )
 
         refiner = await stack.enter_async_context(
@@ -144,6 +147,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                         lag=settings.admission.max_lag,
                         retry=settings.admission.retry_after,
                     ),
+                    guess=tuning.cost if tuning else FIRST_GUESS,
                 ),
                 refiner=refiner if settings.refinement.enabled else None,
                 patience=0,  # they have ended below, while the door was still open
@@ -169,6 +173,12 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 max_frame_bytes=settings.server.max_frame_bytes,
                 heartbeat=settings.server.heartbeat_interval,
                 web=next((folder for folder in PAGES if folder.is_dir()), None),
+                about=About(
+                    threads=threads,
+                    kernels=kernels(),
+                    tuning=asdict(tuning) if tuning else None,
+                    loop_delay=lambda: delay.worst,
+                ),
             )
         )
         door = await _open_door(stack, app, settings)
@@ -178,6 +188,18 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         stack.push_async_callback(registry.close, within=0.5 * settings.server.shutdown_timeout)
         logger.info("ready", extra={"host": door.host, "port": door.port, "version": __version__})
         yield door
+
+
+def _tuning(settings: Settings) -> tune.Tuning | None:
+    """What ``ambientctl tune`` found, if it was on this machine and with these weights."""
+    found = tune.load(settings.store.directory)
+    if found is None:
+        return None
+    asked = (settings.engine.model, settings.engine.quantisation)
+    if found.machine == tune.this_machine() and (found.model, found.quantisation) == asked:
+        return found
+    logger.warning("what tuning found is of another machine or model: run ambientctl tune again")
+    return None
 
 
 def terms(settings: Settings, *, multilingual: bool = True) -> Terms:

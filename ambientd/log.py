@@ -39,7 +39,7 @@ FACTS: Final = frozenset(
         "advice attempt backup bytes chunks close_code code connections cores count device elapsed error",
         "file gap host in_thread kept kernels lag lanes language limit lines live method model path port",
         "quantisation reason remote revision route samples seconds session sessions setting sha256 signal",
-        "size status table threads timeout url version waiting",
+        "size status table threads timeout tuned url version waiting",
     )
     for name in line.split()
 )

@@ -396,13 +396,14 @@ class TestRules:
         assert doubts(load(environ=HOME | {"AMBIENTD_SERVER__HOST": host}), cores=2) == []
 
     @pytest.mark.parametrize(
-        ("lanes", "threads", "cores", "expected"), [(0, 1, 4, 4), (0, 3, 4, 1), (0, 8, 4, 1), (3, 1, 1, 3)]
+        ("lanes", "threads", "cores", "expected"),
+        [(0, 1, 4, 4), (0, 3, 4, 1), (0, 8, 4, 1), (3, 1, 1, 3), (0, 0, 4, 4), (3, 0, 4, 3)],
     )
     def test_no_lanes_set_means_as_many_as_the_cores_allow(
         self, lanes: int, threads: int, cores: int, expected: int
     ) -> None:
         variables = {"AMBIENTD_ENGINE__LANES": str(lanes), "AMBIENTD_ENGINE__THREADS": str(threads)}
-        assert load(environ=HOME | variables).engine.lanes_on(cores) == expected
+        assert load(environ=HOME | variables).engine.layout(cores) == (expected, max(1, threads))
 
 
 class Central(Table):

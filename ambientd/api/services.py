@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -45,6 +45,19 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What stays as it is while the daemon runs, for status."""
+
+    threads: int = 1
+    """Cores one decode uses."""
+    kernels: tuple[str, ...] = ()
+    tuning: Mapping[str, Any] | None = None
+    """What ``ambientctl tune`` found, if it holds for this machine."""
+    loop_delay: Callable[[], float] = lambda: 0.0
+    """Seconds, the longest delay of the event loop in the last minute."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Everything behind the door."""
 
@@ -69,6 +82,7 @@ class Services:
     """Seconds between pings."""
     web: Path | None
     """Folder of the pages; ``None`` serves none."""
+    about: About = field(default_factory=About)
 
 
 SERVICES = web.AppKey("services", Services)

@@ -96,6 +96,7 @@ def doubts(settings: Settings, cores: int | None = None) -> list[str]:
         found.append("server.idle_timeout never acts: it is not shorter than server.max_session_duration")
     if engine.chunk_timeout > server.shutdown_timeout:
         found.append("server.shutdown_timeout is below engine.chunk_timeout: the last words may be lost")
-    if (wanted := engine.lanes_on(cores) * engine.threads) > cores:
+    lanes, threads = engine.layout(cores)
+    if (wanted := lanes * threads) > cores:
         found.append(f"engine.lanes x engine.threads = {wanted} on {cores} cores: they wait for one another")
     return found

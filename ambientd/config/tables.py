@@ -176,9 +176,9 @@ class Engine(Table):
     """How the weights are packed: q8_0 is exact enough and fast everywhere, bf16 faster on processors with AVX512-BF16
     and twice the size, q4_0 smaller and worse, f16 exact."""
     lanes: Count = Field(default=0, ge=0, le=64)
-    """Decodes that may run at the same time; 0 takes as many as the processor has cores for."""
-    threads: Count = Field(default=1, ge=1, le=64)
-    """Processor cores one decode uses; more lanes serve more rooms, more threads serve one room sooner."""
+    """Decodes that may run at the same time; 0 takes what "ambientctl tune" found best, else what the cores allow."""
+    threads: Count = Field(default=0, ge=0, le=64)
+    """Processor cores one decode uses: more lanes serve more rooms, more threads one room sooner; 0 as for lanes."""
     language: Annotated[str, AfterValidator(_language)] = "en"
     """Language spoken, as Whisper's code ("en", "de", "haw"), or "auto" to detect it."""
     chunk_timeout: Seconds = Field(default=10.0, ge=0.1, le=600)
@@ -188,9 +188,15 @@ class Engine(Table):
     vad_model: Name = "silero-vad"
     """Voice detector by its name in the model directory."""
 
-    def lanes_on(self, cores: int) -> int:
-        """The number of lanes on a machine with so many cores: at least one."""
-        return self.lanes or max(1, cores // self.threads)
+    def layout(self, cores: int, tuned: tuple[int, int] | None = None) -> tuple[int, int]:
+        """Lanes and threads on a machine with so many cores, at least one of each; what is set wins.
+
+        ``tuned``: what was measured to be best; taken only as a whole.
+        """
+        if tuned and not self.lanes and not self.threads:
+            return tuned
+        threads = self.threads or 1
+        return self.lanes or max(1, cores // threads), threads
 
 
 class Refinement(Table):

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "model": ("ambientd.ctl.model", "List, fetch, verify and import models."),
     "purge": ("ambientd.ctl.purge", "Destroy what has been kept long enough, or one session."),
     "transcribe": ("ambientd.ctl.transcribe", "Transcribe an audio file."),
+    "tune": ("ambientd.ctl.tune", "Measure this machine, and keep what suits it best."),
     "version": ("ambientd.ctl.version", "Print the versions of ambientd and of what it stands on."),
 }
 """Command -> the module that has it, under its own name, and what it does."""

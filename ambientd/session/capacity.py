@@ -59,8 +59,14 @@ class Capacity:
     """Keeps account of one box; times are of ``clock``, in seconds."""
 
     def __init__(
-        self, lanes: int, ceiling: Ceiling | None = None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        lanes: int,
+        ceiling: Ceiling | None = None,
+        *,
+        guess: float = FIRST_GUESS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``guess``: lane seconds a second of talk is believed to cost until the box has seen for itself."""
         self.ceiling = ceiling or Ceiling()
         self.watchers: Callable[[], int] = lambda: 1
         """Rooms whose clients want previews, at this moment."""
@@ -73,7 +79,7 @@ class Capacity:
         self._finals: deque[tuple[float, float]] = deque()
         """When each of the last minute's finals was done, and the lane seconds it took."""
         self._lags: deque[tuple[float, float]] = deque()
-        self._spent = FIRST_GUESS * ENOUGH / 10
+        self._spent = guess * ENOUGH / 10
         self._heard = ENOUGH / 10
         self._preview = 0.0
 

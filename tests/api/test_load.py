@@ -85,6 +85,20 @@ async def test_lag_and_utilisation_are_in_the_metrics(open_box):
     assert "ambientd_utilisation 0.1" in text
 
 
+async def test_status_tells_what_the_box_is_and_how_it_does(open_box):
+    box = await open_box()
+    await (await box.connect()).receive_json()
+    box.registry.capacity.lagged(2.5)
+    async with box.http.get(box.url + "/api/v1/status") as answer:
+        told = await answer.json()
+
+    assert told["version"]
+    assert told["engine"]["model"] == "scripted"
+    assert told["sessions"] == {"live": 1, "limit": 100, "refused": 0}
+    assert told["load"]["lag_p95"] == 2.5
+    assert told["load"]["utilisation"] == 0
+
+
 def quick(sleep):
     """``asyncio.sleep`` for which the time between two load messages is short."""
     return lambda seconds, *rest: sleep(0.05 if seconds == LOAD_EVERY else seconds, *rest)

@@ -1,0 +1,45 @@
+"""What the box is and how it does, for whoever looks after it: figures, never who or what was heard."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ambientd import __version__
+from ambientd.api.services import SERVICES
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/v1/status")
+async def status(request: web.Request) -> web.Response:
+    """Version, engine, what tuning found, load and lateness; seconds unless the name says otherwise."""
+    services = request.app[SERVICES]
+    registry, engine, about = services.registry, services.engine, services.about
+    capacity = registry.capacity
+    return web.json_response(
+        {
+            "version": __version__,
+            "engine": {
+                "model": services.model,
+                "lanes": engine.count,
+                "threads": about.threads,
+                "kernels": about.kernels,
+                "busy": engine.busy,
+                "waiting": engine.waiting,
+                "finals": engine.load.finals,
+                "partials": engine.load.partials,
+                "background": engine.load.background,
+                "evictions": engine.load.evictions,
+                "failures": engine.load.failures,
+                "tuning": about.tuning,
+            },
+            "sessions": {"live": len(registry), "limit": registry.most, "refused": capacity.refused},
+            "load": {
+                "utilisation": round(capacity.utilisation, 3),
+                "lag_p95": round(capacity.lag, 3),
+                "cost": round(capacity.cost, 4),
+                "partial_interval": round(min(capacity.preview_interval, 3600.0), 1),
+                "loop_delay_max": round(about.loop_delay(), 4),
+            },
+        }
+    )
