@@ -24,8 +24,10 @@ from ambientd.api import metrics
 from ambientd.api.app import application
 from ambientd.api.services import About, Services
 from ambientd.config import Settings
+from ambientd.config.syncing import Sync, hours, zone
 from ambientd.core.audio import RATE, samples
 from ambientd.core.record import Box
+from ambientd.core.retry import Backoff
 from ambientd.core.segmenter import Rules
 from ambientd.engine import models, tune
 from ambientd.engine.lanes import open_lanes
@@ -39,6 +41,7 @@ from ambientd.session.limits import Limits
 from ambientd.session.refiner import StoredArchive, open_refiner
 from ambientd.session.registry import open_registry
 from ambientd.session.session import Terms
+from ambientd.store.answers import Answers
 from ambientd.store.audit import Action, Audit, open_audit
 from ambientd.store.database import open_database
 from ambientd.store.endings import Holds
@@ -47,6 +50,8 @@ from ambientd.store.lines import Lines
 from ambientd.store.retention import Retention, purging
 from ambientd.store.retention import Terms as Keep
 from ambientd.store.sessions import Sessions
+from ambientd.sync.courier import open_courier
+from ambientd.sync.route import Route, Window
 
 logger = logging.getLogger(__name__)
 
@@ -119,10 +124,12 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
             extra={"model": model, "lanes": count, "threads": threads, "kernels": kernels()},
         )
 
+        this_box = settings.box.id or await box_id(database)
+        courier = await stack.enter_async_context(open_courier(database, centre(settings.sync, this_box)))
         refiner = await stack.enter_async_context(
             open_refiner(
                 decoder=lanes,
-                archive=StoredArchive(sessions, Lines(database)),
+                archive=StoredArchive(sessions, Lines(database), settled=courier.wake),
                 memory=settings.refinement.memory,
                 wait=settings.refinement.wait,
                 workers=count,
@@ -134,9 +141,9 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 model=model,
                 detector=detector.stream,
                 decoder=lanes,
-                ledger=StoredLedger(sessions, Lines(database)),
+                ledger=StoredLedger(sessions, Lines(database), ended=courier.wake),
                 box=Box(
-                    id=settings.box.id or await box_id(database),
+                    id=this_box,
                     room=settings.box.room or None,
                     quantisation=engine.quantisation,
                 ),
@@ -164,6 +171,8 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 database=database,
                 audit=audit,
                 retention=retention,
+                sync=courier,
+                answers=Answers(database),
                 engine=lanes,
                 metrics=collectors,
                 terms=lambda: terms(settings, multilingual=not engine.model.endswith(".en")),
@@ -238,7 +247,7 @@ def keep(settings: Settings) -> Keep:
     return Keep(
         transcripts=timedelta(days=settings.retention.days),
         audit=timedelta(days=settings.retention.audit_days),
-        delivers=True,
+        delivers=settings.sync.profile != "none",
         undelivered=settings.retention.undelivered,
     )
 
@@ -259,6 +268,33 @@ async def _on_record(audit: Audit) -> AsyncIterator[None]:
 async def _tell_head(audit: Audit) -> None:
     head = await audit.head()
     logger.info("the audit's newest row", extra={"count": head.number, "sha256": head.hash.hex()})
+
+
+def centre(settings: Sync, this_box: str) -> Route | None:
+    """What the sync is told, from its settings; ``None`` where there is no central server."""
+    if settings.profile == "none":
+        return None
+    return Route(
+        profile=settings.profile,
+        url=settings.url,
+        box_id=this_box,
+        email=settings.email,
+        secret=settings.secret,
+        questions=Path(settings.questions_file) if settings.questions_file else None,
+        ca_file=Path(settings.ca_file) if settings.ca_file else None,
+        client_certificate=Path(settings.client_certificate) if settings.client_certificate else None,
+        proxy=settings.proxy,
+        connect_timeout=settings.connect_timeout,
+        request_timeout=settings.request_timeout,
+        backoff=Backoff(settings.retry_first, settings.retry_most),
+        settle=timedelta(seconds=settings.settle),
+        server_errors=settings.parking_limit,
+        answers_for=timedelta(days=settings.answers_days),
+        schedule=settings.schedule,
+        jitter=settings.jitter,
+        window=Window(*hours(settings.window)),
+        zone=zone(settings.time_zone),
+    )
 
 
 async def _open_door(stack: AsyncExitStack, app: web.Application, settings: Settings) -> Door:

@@ -7,6 +7,8 @@
     │   ├── ModelError             weights missing, damaged or of the wrong kind
     │   └── StoreUnavailable       the database cannot be opened, written or trusted
     ├── ClientError            the program at the other end of a socket or request
+    ├── CentralUnavailable     time: the delivery is tried again
+    ├── CentralRejected        a person: the delivery is parked
     └── DecodeFailed           nobody: the session marks a gap and goes on
 
 Each message says what happened; each ``hint`` says what to do about it.  Neither ever holds words of a
@@ -79,6 +81,35 @@ class ClientError(AmbientError):
         self.code = code
         self.close_code = close_code
         self.retry_after = retry_after
+
+
+class CentralUnavailable(AmbientError):
+    """The centre cannot be reached, is busy, or does not make sense at the moment.
+
+    ``certain``: whether the request has certainly not been worked off; otherwise that must be found out.
+    ``everyone``: whether it would go every other delivery just so.
+    ``retry_after``: seconds the centre asked us to wait, if it did.  ``status``: its HTTP status, if there was one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        certain: bool,
+        everyone: bool = False,
+        retry_after: float | None = None,
+        status: int | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.certain = certain
+        self.everyone = everyone
+        self.retry_after = retry_after
+        self.status = status
+
+
+class CentralRejected(AmbientError):
+    """The centre does not want this, and would not want it if it was sent again."""
 
 
 class DecodeFailed(AmbientError):

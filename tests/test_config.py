@@ -17,8 +17,9 @@ from pydantic.fields import FieldInfo
 
 from ambientd.config import Settings, doubts, layers, load, load_as, pages
 from ambientd.config.faults import fields, quoted, unit
+from ambientd.config.kinds import Packaged, Table
 from ambientd.config.rules import RULES
-from ambientd.config.tables import SEED_NAMES, Packaged, Table
+from ambientd.config.tables import SEED_NAMES
 from ambientd.core.languages import LANGUAGES
 from ambientd.errors import ConfigError
 

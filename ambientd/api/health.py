@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from ambientd.api.metrics import deliveries
 from ambientd.api.services import SERVICES
 from ambientd.errors import StoreUnavailable
 
@@ -35,6 +38,9 @@ async def ready(request: web.Request) -> web.Response:
 @routes.get("/metrics")
 async def metrics(request: web.Request) -> web.Response:
     """All figures in Prometheus' text format."""
-    return web.Response(
-        body=generate_latest(request.app[SERVICES].metrics), headers={"Content-Type": CONTENT_TYPE_LATEST}
-    )
+    services = request.app[SERVICES]
+    figures = generate_latest(services.metrics)
+    # A store that cannot be read is told by /readyz; the other figures are wanted all the more then.
+    with suppress(StoreUnavailable):
+        figures += generate_latest(deliveries(await services.sync.status()))
+    return web.Response(body=figures, headers={"Content-Type": CONTENT_TYPE_LATEST})

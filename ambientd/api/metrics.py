@@ -6,6 +6,7 @@ Labels are never ids or names: a metric must not tell who was in the room.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Histogram
@@ -14,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from ambientd.api.services import Engine
 from ambientd.core.decoding import Request
+from ambientd.core.delivery import SyncState, SyncStatus
 from ambientd.session.refiner import Refiner
 from ambientd.session.registry import Registry
 
@@ -120,6 +122,47 @@ def _second_hearing(refiner: Refiner) -> Iterator[Metric]:
     for outcome, count in refiner.outcomes.items():
         outcomes.add_metric([outcome], count)
     yield outcomes
+
+
+class _Deliveries(Collector):
+    """The sync as it was at one moment: its rows are counted in the store, which a collector cannot ask."""
+
+    def __init__(self, status: SyncStatus) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        status = self._status
+        rows = GaugeMetricFamily("ambientd_sync_rows", "Deliveries, by state.", labels=["state"])
+        for state, count in status.counts.items():
+            rows.add_metric([state], count)
+        yield rows
+        now = datetime.now(UTC)
+        yield GaugeMetricFamily(
+            "ambientd_sync_oldest_seconds",
+            "Age of the oldest delivery that has not arrived.",
+            value=0.0 if status.oldest is None else max(0.0, (now - status.oldest).total_seconds()),
+        )
+        attempts = CounterMetricFamily(
+            "ambientd_sync_attempts", "Attempts to deliver, by outcome.", labels=["outcome"]
+        )
+        for outcome, count in status.attempts.items():
+            attempts.add_metric([outcome], count)
+        yield attempts
+        yield GaugeMetricFamily(
+            "ambientd_sync_last_success_timestamp_seconds",
+            "When the last delivery arrived; 0 for never.",
+            value=0.0 if status.last_success is None else status.last_success.timestamp(),
+        )
+        yield GaugeMetricFamily(
+            "ambientd_sync_paused", "1 while the sync is paused.", value=int(status.state is SyncState.PAUSED)
+        )
+
+
+def deliveries(status: SyncStatus) -> CollectorRegistry:
+    """The figures of the sync."""
+    collectors = CollectorRegistry()
+    collectors.register(_Deliveries(status))
+    return collectors
 
 
 Observe = Callable[[Request, float, float], None]

@@ -11,10 +11,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from ambientd.core.decoding import Load
+from ambientd.core.delivery import SyncStatus, Upload
 from ambientd.session.registry import Registry
 from ambientd.session.session import Terms
+from ambientd.store.answers import Answers
 from ambientd.store.audit import Audit
 from ambientd.store.database import Database
+from ambientd.store.deliveries import Outbox
 from ambientd.store.lines import Lines
 from ambientd.store.retention import Retention
 from ambientd.store.sessions import Sessions
@@ -44,6 +47,39 @@ class Engine(Protocol):
         ...
 
 
+class Deliveries(Protocol):
+    """The sync with the central server, for those who look after it."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Its rows."""
+        ...
+
+    async def status(self) -> SyncStatus:
+        """How it stands."""
+        ...
+
+    async def pause(self) -> None:
+        """Call nobody until ``resume``."""
+        ...
+
+    async def resume(self) -> None:
+        """Go on."""
+        ...
+
+    async def run_now(self) -> None:
+        """Try every row at once."""
+        ...
+
+    async def retry(self, upload_id: str) -> Upload:
+        """Try one row at once, parked or not."""
+        ...
+
+    async def park(self, upload_id: str) -> Upload:
+        """Leave one row to a person."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """What stays as it is while the daemon runs, for status."""
@@ -67,6 +103,8 @@ class Services:
     database: Database
     audit: Audit
     retention: Retention
+    sync: Deliveries
+    answers: Answers
     engine: Engine
     metrics: CollectorRegistry
     terms: Callable[[], Terms]

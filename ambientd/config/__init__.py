@@ -1,6 +1,7 @@
 """The settings: defaults, overridden by one TOML file, overridden by the environment.
 
     tables   what can be set            layers   where values come from
+    kinds    what tables are made of    syncing  the tables of one concern, apart for their length
     faults   what is wrong, in words    rules    what does not go together
     pages    settings as text: ``--check-config``, the sample file, the documentation
 

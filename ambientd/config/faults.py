@@ -12,7 +12,8 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from ambientd.config.tables import Settings, Unit
+from ambientd.config.kinds import Unit
+from ambientd.config.tables import Settings
 
 LONGEST_QUOTE = 60
 """Characters of a wrong value that are quoted: enough to recognise it."""

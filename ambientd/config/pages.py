@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from ambientd.config.faults import quoted, tables, unit
+from ambientd.config.kinds import Packaged
 from ambientd.config.layers import variable
-from ambientd.config.tables import SEED_NAMES, Packaged, Settings
+from ambientd.config.tables import SEED_NAMES, Settings
 
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
 """Between these lines ``docs/settings.md`` is printed from the code; the rest of it is written by hand."""

@@ -63,6 +63,21 @@ RULES: Final = (
         lambda s: s.engine.language == "en" or not s.engine.model.endswith(".en"),
         'must be "en": models whose name ends in ".en" know English only',
     ),
+    Rule(
+        ("sync.url", "sync.profile"),
+        lambda s: bool(s.sync.url) or s.sync.profile == "none",
+        "must be set when sync.profile is",
+    ),
+    Rule(
+        ("sync.secret", "sync.email"),
+        lambda s: bool(s.sync.secret) or not s.sync.email,
+        "must name the password of sync.email",
+    ),
+    Rule(
+        ("sync.retry_first", "sync.retry_most"),
+        lambda s: s.sync.retry_first <= s.sync.retry_most,
+        "must not be longer than sync.retry_most",
+    ),
 )
 
 

@@ -51,6 +51,8 @@ class Part:
     """Counted from 0."""
     start: int
     end: int
+    size: int
+    """Bytes of UTF-8."""
     status: PartStatus = PartStatus.PENDING
     attempted_at: datetime | None = None
     """Aware, by the centre's clock as far as it was known then."""
@@ -105,3 +107,34 @@ def cuts(text: str, turns: Sequence[int], most: int | None = PART_CHARACTERS) ->
         found.append((start, end))
         start = end
     return [*found, (start, len(text))]
+
+
+class SyncState(StrEnum):
+    """What the sync does at the moment."""
+
+    OFF = "off"
+    """No centre is set; the outbox fills."""
+    PAUSED = "paused"
+    """Somebody has paused it, until somebody resumes it."""
+    CLOSED = "outside_window"
+    SENDING = "sending"
+    WAITING = "waiting"
+    """The centre is not to be had; it is tried again."""
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """The sync, for people."""
+
+    state: SyncState
+    profile: str
+    counts: dict[UploadStatus, int]
+    oldest: datetime | None
+    """When the oldest row was made that is not delivered."""
+    last_success: datetime | None
+    last_error: str | None
+    last_error_at: datetime | None
+    next_run: datetime | None
+    attempts: dict[str, int]
+    """Since the daemon's start, by outcome: delivered, found, later, parked."""

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "key": ("ambientd.ctl.key", "Look after the key that guards what is stored."),
     "model": ("ambientd.ctl.model", "List, fetch, verify and import models."),
     "purge": ("ambientd.ctl.purge", "Destroy what has been kept long enough, or one session."),
+    "sync": ("ambientd.ctl.sync", "See and steer the deliveries to the central server."),
     "transcribe": ("ambientd.ctl.transcribe", "Transcribe an audio file."),
     "tune": ("ambientd.ctl.tune", "Measure this machine, and keep what suits it best."),
     "version": ("ambientd.ctl.version", "Print the versions of ambientd and of what it stands on."),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import Box, EndReason, Refinement, SessionState
@@ -11,6 +12,9 @@ from ambientd.core.transcript import Gap, Line
 from ambientd.session.past import Past
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Ledger(Protocol):
@@ -73,11 +77,14 @@ class Ledger(Protocol):
 class StoredLedger:
     """The ledger on the database."""
 
-    def __init__(self, sessions: Sessions, lines: Lines) -> None:
+    def __init__(
+        self, sessions: Sessions, lines: Lines, *, ended: Callable[[], object] = lambda: None
+    ) -> None:
+        """``ended``: called when a session has been finalised."""
         self._sessions = sessions
         self._lines = lines
         self.create = sessions.create
-        self.finalise = sessions.finalise
+        self.finalise = then(sessions.finalise, ended)
         self.append_line = lines.append_line
         self.append_gap = lines.append_gap
 
@@ -93,3 +100,16 @@ class StoredLedger:
             gaps=tuple(await self._lines.gaps(session_id)),
             metrics=record.metrics,
         )
+
+
+def then(
+    work: Callable[P, Coroutine[Any, Any, T]], after: Callable[[], object]
+) -> Callable[P, Coroutine[Any, Any, T]]:
+    """``work``, and ``after`` it has succeeded."""
+
+    async def both(*args: P.args, **kwargs: P.kwargs) -> T:
+        result = await work(*args, **kwargs)
+        after()
+        return result
+
+    return both

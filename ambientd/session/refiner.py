@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -28,6 +28,7 @@ from ambientd.core.transcript import Line
 from ambientd.errors import StoreUnavailable
 from ambientd.session.draft import Draft, Style
 from ambientd.session.hub import Hub
+from ambientd.session.ledger import then
 from ambientd.session.reel import Shelf
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
@@ -257,10 +258,13 @@ class Refiner:
 class StoredArchive:
     """The archive on the database."""
 
-    def __init__(self, sessions: Sessions, lines: Lines) -> None:
+    def __init__(
+        self, sessions: Sessions, lines: Lines, *, settled: Callable[[], object] = lambda: None
+    ) -> None:
+        """``settled``: called when a session has got its final text."""
         self.lines = lines.lines
-        self.refined = sessions.refined
-        self.not_refined = sessions.not_refined
+        self.refined = then(sessions.refined, settled)
+        self.not_refined = then(sessions.not_refined, settled)
 
 
 @asynccontextmanager

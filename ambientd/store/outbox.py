@@ -44,7 +44,7 @@ async def enqueue(
             created_at=moment_text(at),
             held_until=None if held_until is None else moment_text(held_until),
             next_attempt_at=moment_text(at) if held_until is None else None,
-            **await _measured(connection, session_id, upload_id, text),
+            **await measured(connection, session_id, upload_id, text),
         )
     )
     return True
@@ -53,25 +53,20 @@ async def enqueue(
 async def release(connection: AsyncConnection, session_id: str, *, text: str, at: datetime) -> bool:
     """Let the row go with this text, the final one; returns whether it will be what the centre gets.
 
-    A row of which something may have been sent keeps the text it began with: the centre never gets two.
+    A row of which something may have been sent keeps the text it began with: the centre never gets two.  A text
+    without words changes nothing either: the row goes as it is.
     """
     upload_id = await connection.scalar(select(_table.id).where(_table.session_id == session_id, UNSENT))
     if upload_id is None:
         return False
-    if not text.strip():
-        await connection.execute(delete(tables.uploads).where(_table.id == upload_id))
-        return False
+    worded = bool(text.strip())
+    told = await measured(connection, session_id, upload_id, text) if worded else {}
     await connection.execute(
         update(tables.uploads)
         .where(_table.id == upload_id)
-        .values(
-            status=UploadStatus.PENDING,
-            held_until=None,
-            next_attempt_at=moment_text(at),
-            **await _measured(connection, session_id, upload_id, text),
-        )
+        .values(status=UploadStatus.PENDING, held_until=None, next_attempt_at=moment_text(at), **told)
     )
-    return True
+    return worded
 
 
 async def withdraw(connection: AsyncConnection, session_id: str) -> bool:
@@ -85,19 +80,14 @@ async def withdraw(connection: AsyncConnection, session_id: str) -> bool:
     return left is None
 
 
-async def _measured(
-    connection: AsyncConnection, session_id: str, upload_id: str, text: str
-) -> dict[str, Any]:
+async def measured(connection: AsyncConnection, session_id: str, upload_id: str, text: str) -> dict[str, Any]:
     """The columns that tell the text without its words."""
     raw = text.encode()
-    digest = hashlib.sha256(raw).digest()
-    return {
-        "digest": await _sealed(connection, session_id, upload_id, digest),
-        "size": len(raw),
-    }
+    place = Place(tables.uploads.name, "digest", upload_id)
+    return {"digest": await sealed_digest(connection, session_id, place, raw), "size": len(raw)}
 
 
-async def _sealed(connection: AsyncConnection, session_id: str, row: str, digest: bytes) -> bytes:
-    """The digest as it is kept."""
+async def sealed_digest(connection: AsyncConnection, session_id: str, place: Place, raw: bytes) -> bytes:
+    """The SHA-256 of a text as it is kept: of a short one the digest alone could be guessed from."""
     seal = await seal_of(connection, session_id)
-    return seal.close_bytes(digest, Place(tables.uploads.name, "digest", row))
+    return seal.close_bytes(hashlib.sha256(raw).digest(), place)

@@ -1,7 +1,7 @@
 """Rows to records and back.
 
-Invariant: every column that holds words (``words``, ``full_text``, ``details``) is written and read in this module and
-in no other, through a ``Seal``, so that what guards them at rest has one door to guard.
+Invariant: every column that holds words (``words``, ``full_text``, ``details``, ``answer``) is written and read in this
+module and in no other, through a ``Seal``, so that what guards them at rest has one door to guard.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import RowMapping, Table
 
+from ambientd.core.answers import Answer
+from ambientd.core.delivery import AnswersStatus, Part, PartStatus, Upload, UploadStatus
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import (
     Consent,
@@ -195,3 +197,59 @@ def details_of(seal: Seal, row: RowMapping) -> Details:
 
 def _session_place(column: str, session_id: str) -> Place:
     return Place(tables.sessions.name, column, session_id)
+
+
+def upload_of(row: RowMapping) -> Upload:
+    """The delivery in a row of ``conversation_uploads``, without its parts."""
+    return Upload(
+        id=row["id"],
+        session_id=row["session_id"],
+        status=UploadStatus(row["status"]),
+        created_at=moment(row["created_at"]),
+        size=row["size"],
+        held_until=_moment_or_none(row["held_until"]),
+        attempts=row["attempts"],
+        server_errors=row["server_errors"],
+        attempted_at=_moment_or_none(row["attempted_at"]),
+        next_attempt_at=_moment_or_none(row["next_attempt_at"]),
+        last_error=row["last_error"],
+        delivered_at=_moment_or_none(row["delivered_at"]),
+        answers=AnswersStatus(row["answers"]),
+        answers_at=_moment_or_none(row["answers_at"]),
+    )
+
+
+def part_of(row: RowMapping) -> Part:
+    """The part in a row of ``upload_parts``."""
+    return Part(
+        number=row["part"],
+        start=row["start"],
+        end=row["end"],
+        size=row["size"],
+        status=PartStatus(row["status"]),
+        attempted_at=_moment_or_none(row["attempted_at"]),
+        upload_id=row["upload_id"],
+        task_id=row["task_id"],
+    )
+
+
+def _moment_or_none(text: str | None) -> datetime | None:
+    return None if text is None else moment(text)
+
+
+def answer_row(seal: Seal, session_id: str, number: int, answer: Answer) -> dict[str, Any]:
+    """The column ``answer`` of ``answers``."""
+    return {"answer": seal.close(json.dumps(asdict(answer)), _answer_place(session_id, number))}
+
+
+def answer_of(seal: Seal, row: RowMapping) -> Answer:
+    """The answer in a row of ``answers``.
+
+    Raises:
+        SealBroken: it does not open.
+    """
+    return Answer(**json.loads(seal.open(row["answer"], _answer_place(row["session_id"], row["number"]))))
+
+
+def _answer_place(session_id: str, number: int) -> Place:
+    return Place(tables.answers.name, "answer", f"{session_id}/{number}")

@@ -21,12 +21,15 @@ from ambientd.session.capacity import Capacity
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.refiner import Refiner, StoredArchive, open_refiner
 from ambientd.session.registry import Registry, open_registry
+from ambientd.store.answers import Answers
 from ambientd.store.audit import open_audit
 from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
 from ambientd.store.retention import Retention
 from ambientd.store.retention import Terms as Keep
 from ambientd.store.sessions import Sessions
+from ambientd.sync.courier import open_courier
+from ambientd.sync.route import Route
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -62,6 +65,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             capacity: Capacity | None = None,
             refine: float | None = None,
             memory: int = 1 << 28,
+            route: Route | None = None,
             **terms: Any,
         ) -> Box:
             engine = engine or Engine()
@@ -79,6 +83,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     workers=1,
                 )
             )
+            courier = await stack.enter_async_context(open_courier(database, route))
             registry = await stack.enter_async_context(
                 open_registry(
                     most=most,
@@ -100,6 +105,8 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     database=database,
                     audit=audit,
                     retention=retention,
+                    sync=courier,
+                    answers=Answers(database),
                     engine=engine,
                     metrics=collectors,
                     terms=lambda: terms_of(**terms),

@@ -77,11 +77,14 @@ async def test_a_held_row_goes_with_the_refined_text(database: Database) -> None
     assert found["digest"] != held["digest"]
 
 
-async def test_a_refined_text_without_words_takes_the_row_out(database: Database) -> None:
+async def test_a_refined_text_without_words_lets_the_row_go_as_it_is(database: Database) -> None:
+    """The second hearing heard nothing: what was shown is still what was said."""
     await enqueued(database, held=True)
 
     assert not await database.transact(lambda connection: outbox.release(connection, "s", text=" ", at=LATER))
-    assert await row(database) is None
+    found = await row(database)
+    assert found is not None
+    assert (found["status"], found["size"]) == ("pending", 12)
 
 
 async def attempt(connection: outbox.AsyncConnection) -> None:

@@ -1,0 +1,55 @@
+"""Whether calling the centre makes sense now: while it is away one row at a time asks, and not all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ambientd.core.retry import Backoff
+
+ENOUGH: Final = 3
+"""Rows that fail one after the other before it is taken for the centre's trouble and not theirs."""
+
+
+class Breaker:
+    """Open, nobody calls.  After its pause one row may try; its success closes it, its failure doubles the pause.
+
+    So an outage of days costs each row a few attempts, and its 500s do not park the whole queue.
+    """
+
+    def __init__(self, backoff: Backoff, clock: Callable[[], float], chance: Callable[[], float]) -> None:
+        """``clock``: seconds, monotonic."""
+        self._backoff = backoff
+        self._clock = clock
+        self._chance = chance
+        self._failures = 0
+        self._rounds = 0
+        self._until = 0.0
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until somebody may call."""
+        return max(0.0, self._until - self._clock())
+
+    def succeed(self) -> None:
+        """The centre works."""
+        self._failures = self._rounds = 0
+        self._until = 0.0
+
+    def fail(self, *, everyone: bool, retry_after: float | None) -> bool:
+        """A row has failed; returns whether the round is to end here.
+
+        everyone: whether every other row would fail just so.
+        """
+        self._failures += 1
+        if not everyone and self._failures < ENOUGH and not self._rounds:
+            return False
+        self._rounds += 1
+        self._failures = 0
+        pause = self._backoff.pause(self._rounds, self._chance())
+        self._until = self._clock() + max(pause, retry_after or 0.0)
+        return True
+
+    def reset(self) -> None:
+        """Somebody has said that it is worth trying."""
+        self.succeed()
