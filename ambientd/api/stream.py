@@ -10,13 +10,14 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
 from ambientd.api.services import SERVICES, Services
-from ambientd.core import protocol
+from ambientd.core import details, protocol
 from ambientd.core.record import EndReason
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 from ambientd.session.hold import Hold, taken_over
@@ -288,13 +289,15 @@ async def _read(
             elif message.type is WSMsgType.TEXT:
                 session.touch()
                 _check_size(message.data, services.max_frame_bytes)
-                _obey(protocol.parse_control(message.data), session, listener)
+                await _obey(protocol.parse_control(message.data), session, listener, services)
         except ClientError as error:
             pulse.busy = False
             services.registry.faults[error.code] += 1
             if error.close_code is not None:
                 return error
             listener.put(protocol.error(error))
+        except StoreUnavailable as error:
+            listener.put(protocol.error(error))  # what it said of itself is not stored; its lines may yet be
     return None
 
 
@@ -308,7 +311,7 @@ def _check_size(data: bytes | str, most: int) -> None:
         )
 
 
-def _obey(control: protocol.Control, session: Session, listener: Listener) -> None:
+async def _obey(control: protocol.Control, session: Session, listener: Listener, services: Services) -> None:
     match control.type:
         case "ping":
             listener.put(protocol.pong())
@@ -323,5 +326,10 @@ def _obey(control: protocol.Control, session: Session, listener: Listener) -> No
         case "configure":
             wishes = protocol.parse_wishes(control.fields)
             session.configure(wishes)
+            if wishes.details:
+                now = datetime.now(UTC)
+                await services.sessions.amend(
+                    session.id, lambda before: details.changed(before, wishes.details, now=now)
+                )
             listener.wanted = wishes.applied(listener.wanted)
             listener.put(protocol.configured(language=session.language, wanted=listener.wanted))

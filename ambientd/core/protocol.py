@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
+from ambientd.core import details
 from ambientd.core.audio import BYTES_PER_SAMPLE, RATE
 from ambientd.core.decoding import AUTO
 from ambientd.core.languages import LANGUAGES
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.record import full_text
+from ambientd.core.record import Details, full_text
 from ambientd.core.transcript import Gap, Line, Segment, Word
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 
@@ -121,6 +122,8 @@ class Wishes:
     acks: bool | None = None
     load: bool | None = None
     refined: bool | None = None
+    details: Message = field(default_factory=dict)
+    """What it says of the encounter, the patient and the consent, as :mod:`ambientd.core.details` reads it."""
 
     def applied(self, wanted: frozenset[str]) -> frozenset[str]:
         """The opt-in types wanted from now on."""
@@ -129,6 +132,9 @@ class Wishes:
                 wanted = wanted | {kind} if wished else wanted - {kind}
         return wanted
 
+
+_DETAILS: Final = ("encounter", "patient", "consent")
+_WISHES: Final = ("language", "prompt", *WISHED, *_DETAILS)
 
 LONGEST_PROMPT: Final = 800
 """Characters.  Whisper takes at most 224 tokens of prompt, about four characters each; more would be cut."""
@@ -140,12 +146,11 @@ def parse_wishes(fields: Message) -> Wishes:
     Raises:
         ClientError: a field is unknown or holds what it cannot; nothing is changed.
     """
-    unknown = fields.keys() - {"type", *Wishes.__dataclass_fields__}
-    if unknown:
+    if fields.keys() - {"type", *_WISHES}:
         raise ClientError(
             "unknown_field",
             "configure does not know one of the fields",
-            hint=f"Known fields: {', '.join(Wishes.__dataclass_fields__)}.",
+            hint=f"Known fields: {', '.join(_WISHES)}.",
         )
     language, prompt = fields.get("language"), fields.get("prompt")
     known = isinstance(language, str) and (language == AUTO or language in LANGUAGES)
@@ -156,7 +161,9 @@ def parse_wishes(fields: Message) -> Wishes:
     for name in WISHED:
         if not isinstance(fields.get(name), bool | None):
             raise ClientError("bad_field", f"{name} must be true or false")
-    return Wishes(language, prompt, **{name: fields.get(name) for name in WISHED})
+    said = {name: fields[name] for name in _DETAILS if name in fields}
+    details.changed(Details(), said, now=datetime.max.replace(tzinfo=UTC))  # only to see that it can be read
+    return Wishes(language, prompt, **{name: fields.get(name) for name in WISHED}, details=said)
 
 
 def parse_resume(control: Control) -> str:

@@ -60,6 +60,8 @@ class Action(StrEnum):
     SESSION_REOPENED = "session.reopened"
     SESSION_INTERRUPTED = "session.interrupted"
     SESSION_DELETED = "session.deleted"
+    DETAILS_READ = "details.read"
+    DETAILS_CHANGED = "details.changed"
     TRANSCRIPT_READ = "transcript.read"
     TRANSCRIPT_EXPORTED = "transcript.exported"
     AUDIT_EXPORTED = "audit.exported"

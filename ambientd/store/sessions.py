@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -114,14 +114,38 @@ class Sessions:
             NoSuchSession: there is none of that id.
             StoreUnavailable: nothing was changed.
         """
+        await self.amend(session_id, lambda _: details)
 
-        async def write(connection: AsyncConnection) -> None:
-            if await _find(connection, session_id) is None:
+    async def amend(
+        self, session_id: str, change: Callable[[Details], Details], *, origin: str | None = None
+    ) -> Details:
+        """Change what the clinic says of a session, in one transaction; gives what it says now.
+
+        change: gives the new details for those of now; what it raises is raised here, and nothing is changed.
+        origin: where the change comes from.
+
+        Raises:
+            NoSuchSession: there is none of that id.
+            StoreUnavailable: nothing was changed.
+        """
+
+        async def write(connection: AsyncConnection) -> Details:
+            row = await _words(connection, session_id, tables.sessions.c.details)
+            if row is None:
                 raise NoSuchSession
             seal = await seal_of(connection, session_id)
-            await _mark(connection, session_id, **details_row(seal, session_id, details))
+            amended = change(details_of(seal, row))
+            await _mark(connection, session_id, **details_row(seal, session_id, amended))
+            await audit.record(
+                connection,
+                actor="client",
+                action=audit.Action.DETAILS_CHANGED,
+                object=session_id,
+                origin=origin,
+            )
+            return amended
 
-        await self._database.transact(write)
+        return await self._database.transact(write)
 
     async def details(self, session_id: str) -> Details:
         """What the clinic says of a session; empty if it has said nothing, or there is no such session.

@@ -1,0 +1,58 @@
+"""REST over what the clinic says of a session: encounter, patient, consent."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from ambientd.api.operator import peer
+from ambientd.api.services import SERVICES
+from ambientd.api.stream import check_origin
+from ambientd.core import details
+from ambientd.errors import ClientError
+from ambientd.store.audit import Action
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/api/v1/sessions/{session_id}/details")
+async def read(request: web.Request) -> web.Response:
+    """What the clinic has said of a session."""
+    services, session_id = request.app[SERVICES], request.match_info["session_id"]
+    if await services.sessions.get(session_id) is None:
+        raise ClientError("no_such_session", "no session has this id")
+    await services.audit.record(
+        actor="client", action=Action.DETAILS_READ, object=session_id, origin=peer(request)
+    )
+    return web.json_response(details.as_fields(await services.sessions.details(session_id)))
+
+
+@routes.patch("/api/v1/sessions/{session_id}/details")
+async def change(request: web.Request) -> web.Response:
+    """Changes the fields that the body names, and answers with all of them."""
+    check_origin(request)
+    fields = await json_object(request)
+    now = datetime.now(UTC)
+    amended = await request.app[SERVICES].sessions.amend(
+        request.match_info["session_id"],
+        lambda before: details.changed(before, fields, now=now),
+        origin=peer(request),
+    )
+    return web.json_response(details.as_fields(amended))
+
+
+async def json_object(request: web.Request) -> dict[str, object]:
+    """The body of a request.
+
+    Raises:
+        ClientError: it is not one JSON object.
+    """
+    try:
+        body = json.loads(await request.text())
+    except (ValueError, RecursionError, LookupError):  # LookupError: an unknown charset
+        body = None
+    if not isinstance(body, dict):
+        raise ClientError("bad_json", "the body must be one JSON object")
+    return body
