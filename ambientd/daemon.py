@@ -50,6 +50,7 @@ from ambientd.store.lines import Lines
 from ambientd.store.retention import Retention, purging
 from ambientd.store.retention import Terms as Keep
 from ambientd.store.sessions import Sessions
+from ambientd.store.space import Disk
 from ambientd.sync.courier import open_courier
 from ambientd.sync.route import Route, Window
 
@@ -99,6 +100,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         for session_id in await sessions.recover():
             logger.warning("session was interrupted by a crash", extra={"session": session_id})
 
+        disk = Disk(settings.store.directory, settings.store.low_water)
         retention = Retention(database, keep(settings))
         wake = asyncio.Event()
         wake.set()  # a box that is switched off at night purges in the morning
@@ -157,12 +159,14 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                     guess=tuning.cost if tuning else FIRST_GUESS,
                 ),
                 refiner=refiner if settings.refinement.enabled else None,
+                admit=disk.check,
                 patience=0,  # they have ended below, while the door was still open
             )
         )
         collectors, lanes.observe = metrics.collect(registry, lanes)
         delay = await stack.enter_async_context(loop_delay())
         delay.observe = metrics.watch_loop(collectors)
+        collectors.register(metrics.kept(disk, retention, audit))
         app = application(
             Services(
                 registry=registry,
@@ -173,6 +177,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 retention=retention,
                 sync=courier,
                 answers=Answers(database),
+                disk=disk,
                 engine=lanes,
                 metrics=collectors,
                 terms=lambda: terms(settings, multilingual=not engine.model.endswith(".en")),

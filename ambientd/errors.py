@@ -6,6 +6,7 @@
     │   ├── EngineUnavailable      no usable speech engine: the build or the machine must change
     │   ├── ModelError             weights missing, damaged or of the wrong kind
     │   └── StoreUnavailable       the database cannot be opened, written or trusted
+    │       └── DiskFull               nothing can be written until space is freed
     ├── ClientError            the program at the other end of a socket or request
     ├── CentralUnavailable     time: the delivery is tried again
     ├── CentralRejected        a person: the delivery is parked
@@ -58,6 +59,10 @@ class ModelError(OperatorError):
 
 class StoreUnavailable(OperatorError):
     """The database cannot be opened, written, or does not keep its durability promise."""
+
+
+class DiskFull(StoreUnavailable):
+    """The disk takes nothing more; what was written stays."""
 
 
 class ClientError(AmbientError):

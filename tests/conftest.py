@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from running import MODELS, Daemon
+from small_disk import mount, unmount
 
 # The same examples every time: a change is judged by what it changed.  HYPOTHESIS_PROFILE=explore looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -43,3 +44,14 @@ def own_daemon(models: Path, tmp_path: Path) -> Iterator[Daemon]:
     yield running
     if running.process is not None and running.process.poll() is None:
         running.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 64 MB; tests that need it skip where nothing can be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if why := mount(folder, tmp_path / "image"):
+        pytest.skip(why)
+    yield folder
+    unmount(folder)

@@ -23,6 +23,7 @@ _STATUS = {
     "session_in_use": 409,
     "not_delivered": 409,
     "going_away": 503,
+    "disk_low": 507,
     "too_many_sessions": 503,
     "overloaded": 503,
 }

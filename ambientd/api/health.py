@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ambientd.api.metrics import deliveries
 from ambientd.api.services import SERVICES
-from ambientd.errors import StoreUnavailable
+from ambientd.errors import ClientError, StoreUnavailable
 
 routes = web.RouteTableDef()
 
@@ -24,11 +24,15 @@ async def alive(_request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """A session opened now would work: the model is loaded (or this would not answer) and the store is writable."""
     services = request.app[SERVICES]
-    checks = {"model": "ok", "store": "ok"}
+    checks = {"model": "ok", "store": "ok", "disk": "ok"}
     try:
         await services.database.writable()
     except StoreUnavailable as error:
         checks["store"] = str(error)
+    try:
+        services.disk.check()
+    except ClientError as error:
+        checks["disk"] = str(error)
     good = all(result == "ok" for result in checks.values())
     return web.json_response(
         {"status": "ready" if good else "not ready", "checks": checks}, status=200 if good else 503

@@ -18,6 +18,9 @@ from ambientd.core.decoding import Request
 from ambientd.core.delivery import SyncState, SyncStatus
 from ambientd.session.refiner import Refiner
 from ambientd.session.registry import Registry
+from ambientd.store.audit import Audit
+from ambientd.store.retention import Retention
+from ambientd.store.space import Disk
 
 _BUCKETS: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8)
 """Seconds: a partial takes about 0.3, a final about 1; beyond 10 the time limit strikes."""
@@ -163,6 +166,36 @@ def deliveries(status: SyncStatus) -> CollectorRegistry:
     collectors = CollectorRegistry()
     collectors.register(_Deliveries(status))
     return collectors
+
+
+class _Kept(Collector):
+    """What the store has room for, and what it has let go of."""
+
+    def __init__(self, disk: Disk, retention: Retention, audit: Audit) -> None:
+        self._disk = disk
+        self._retention = retention
+        self._audit = audit
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "ambientd_disk_free_bytes", "Space left for the database.", value=self._disk.free
+        )
+        yield GaugeMetricFamily(
+            "ambientd_disk_low_water_bytes",
+            "Free space below which no session is begun.",
+            value=self._disk.low_water,
+        )
+        yield CounterMetricFamily(
+            "ambientd_sessions_purged", "Sessions destroyed.", value=self._retention.purged
+        )
+        yield GaugeMetricFamily(
+            "ambientd_audit_rows_owed", "Rows of the audit that wait for the disk.", value=self._audit.owed
+        )
+
+
+def kept(disk: Disk, retention: Retention, audit: Audit) -> Collector:
+    """The figures of the store's keeping."""
+    return _Kept(disk, retention, audit)
 
 
 Observe = Callable[[Request, float, float], None]

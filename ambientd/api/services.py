@@ -21,6 +21,7 @@ from ambientd.store.deliveries import Outbox
 from ambientd.store.lines import Lines
 from ambientd.store.retention import Retention
 from ambientd.store.sessions import Sessions
+from ambientd.store.space import Disk
 
 
 class Engine(Protocol):
@@ -105,6 +106,7 @@ class Services:
     retention: Retention
     sync: Deliveries
     answers: Answers
+    disk: Disk
     engine: Engine
     metrics: CollectorRegistry
     terms: Callable[[], Terms]

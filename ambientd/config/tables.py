@@ -208,6 +208,8 @@ class Store(Table):
     directory: Annotated[Directory, Packaged("/var/lib/ambientd")]
     """Folder of the database; by default systemd's $STATE_DIRECTORY, for root /var/lib/ambientd if it exists,
     else ambientd under $XDG_STATE_HOME or ~/.local/state."""
+    low_water: Bytes = Field(default=268_435_456, ge=0, le=2**40)
+    """Free space on its disk below which no new session is begun; those that run are finished."""
 
 
 class Retention(Table):

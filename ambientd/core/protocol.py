@@ -21,7 +21,7 @@ from ambientd.core.languages import LANGUAGES
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import Details, full_text
 from ambientd.core.transcript import Gap, Line, Segment, Word
-from ambientd.errors import AmbientError, ClientError, StoreUnavailable
+from ambientd.errors import AmbientError, ClientError, DiskFull, StoreUnavailable
 
 Message = Mapping[str, Any]
 """A message as a JSON object; ``type`` says which."""
@@ -357,6 +357,12 @@ def error(reason: AmbientError) -> Message:
     """
     if isinstance(reason, ClientError):
         code, message = reason.code, str(reason)
+    elif isinstance(reason, DiskFull):
+        code = "disk_full"
+        message = (
+            "the box's disk is full, and the session ends; lines shown so far are kept."
+            "  Free space on the box, then open a new one."
+        )
     elif isinstance(reason, StoreUnavailable):
         code = "store_unavailable"
         message = "what is said cannot be stored now.  The box's log tells why; lines shown so far are kept."

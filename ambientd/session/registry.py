@@ -8,7 +8,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 LOAD_EVERY: Final = 5.0
 """Seconds between two ``load`` messages."""
 
+STORE_AGAIN: Final = 5.0
+"""Seconds between two attempts to store the end of a session that the disk did not take."""
+
 LAST_WORD: Final = 3.0
 """Seconds an abandoned session may take to write down what it could not do."""
 
@@ -53,6 +56,7 @@ class Registry:
         box: Box,
         capacity: Capacity,
         refiner: Refiner | None = None,
+        admit: Callable[[], None],
     ) -> None:
         self.most = most
         self.model = model
@@ -74,10 +78,12 @@ class Registry:
         capacity.watchers = lambda: sum(session.hub.wants("partial") for session in self)
         self.refiner = refiner
         """Who hears sessions a second time, if anybody does."""
+        self._admit = admit
         self._live: dict[str, Session] = {}
         self._opening: set[str] = set()
         """Ids whose record is being written."""
         self._closing = False
+        self._stopping = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -103,6 +109,7 @@ class Registry:
         """
         if self._closing:
             raise _going_away()
+        self._admit()
         if session_id in self._live or session_id in self._opening:
             raise ClientError(
                 "session_in_use",
@@ -238,6 +245,7 @@ class Registry:
     async def close(self, *, within: float) -> None:
         """Ends all sessions, decoding what they hold, but for no longer than ``within`` seconds."""
         self._closing = True
+        self._stopping.set()
         sessions = list(self)
         for session in sessions:
             session.end(EndReason.SHUTDOWN)
@@ -265,6 +273,7 @@ class Registry:
             logger.error(  # noqa: TRY400  # the operator needs the sentence, not the stack
                 "session not closed on record", extra={"session": session.id, "error": error}
             )
+            self._tasks.create_task(self._close_later(session), name=f"end of session {session.id}")
         # One room's defect must not close the others.
         except Exception as error:
             logger.exception("session failed", extra={"session": session.id, "error": type(error).__name__})
@@ -272,6 +281,18 @@ class Registry:
             del self._live[session.id]
             self._past += session.metrics
             self.ends[session.reason or EndReason.ERROR] += 1
+
+    async def _close_later(self, session: Session) -> None:
+        """Stores the end of a session as soon as the store takes it; a last attempt is made at the stop."""
+        while not session.stored:
+            stopping = self._closing
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STORE_AGAIN):
+                    await self._stopping.wait()
+            with suppress(StoreUnavailable):  # told when it failed first
+                await session.close_record()
+            if stopping:
+                return
 
 
 def _going_away() -> ClientError:
@@ -302,11 +323,13 @@ async def open_registry(
     box: Box | None = None,
     capacity: Capacity | None = None,
     refiner: Refiner | None = None,
+    admit: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Registry]:
     """The registry; on leaving, all sessions are ended within ``patience`` seconds.
 
     ``box``: what sessions note of the appliance that heard them.  ``capacity``: its account, by default one that
     refuses nobody.  ``refiner``: who hears them a second time.
+    ``admit``: raises a ``ClientError`` when anything outside the sessions forbids another.
     """
     async with asyncio.TaskGroup() as tasks:
         registry = Registry(
@@ -319,6 +342,7 @@ async def open_registry(
             box=box or Box(),
             capacity=capacity or Capacity(1, NO_CEILING),
             refiner=refiner,
+            admit=admit,
         )
         teller = tasks.create_task(registry.tell_load(), name="load")
         try:

@@ -128,6 +128,7 @@ class Session:
             spacing=self._capacity.spacing,
         )
         self._reason: EndReason | None = None
+        self._ended_at: datetime | None = None
         self._acknowledged = self._intake.taken
         """Samples of the client's that it has been told of."""
 
@@ -300,8 +301,8 @@ class Session:
         """Runs the session until it has ended and is stored.
 
         Raises:
-            StoreUnavailable: the ending itself could not be stored; the record stays open, and is closed as
-                interrupted at the next start.
+            StoreUnavailable: the ending itself could not be stored; ``close_record`` may be tried again, and the
+                next start closes as interrupted what is still open.
         """
         try:
             try:
@@ -315,8 +316,7 @@ class Session:
                     AmbientError("something went wrong inside the server", hint="Your lines are stored.")
                 )
                 await self._mark_rest("error")
-            await self._finalise()
-            self.stored = True
+            await self.close_record()
         except StoreUnavailable as error:
             self._fail(error)
             raise
@@ -412,19 +412,26 @@ class Session:
         self._inbox.clear()
         self._inbox.close()
 
-    async def _finalise(self) -> None:
+    async def close_record(self) -> None:
+        """Stores the end of the session.
+
+        Raises:
+            StoreUnavailable: its record is still open.
+        """
         reason = self._reason or EndReason.ERROR
         again = bool(self._draft and self.metrics.chunks_processed and reason is not EndReason.ERROR)
+        self._ended_at = self._ended_at or datetime.now(UTC)
         await self._ledger.finalise(
             self.id,
             state=SessionState.INTERRUPTED if reason is EndReason.ERROR else SessionState.ENDED,
             reason=reason,
-            ended_at=datetime.now(UTC),
+            ended_at=self._ended_at,
             metrics=self.metrics,
             language=self.language,
             monotonic_end=time.monotonic(),
             refinement=Refinement.WAITING if again else Refinement.NONE,
         )
+        self.stored = True
         logger.info(
             "session ended",
             extra={

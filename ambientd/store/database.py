@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from ambientd.errors import AmbientError, StoreUnavailable
+from ambientd.errors import AmbientError, DiskFull, StoreUnavailable
 from ambientd.store import pragmas
 from ambientd.store.alone import alone
 from ambientd.store.faults import unavailable
@@ -71,6 +71,8 @@ class Database:
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run ``work`` in one write transaction; returns after the commit is on the disk.
 
+        On a full disk ``work`` is run a second time, after the first has been rolled back.
+
         A caller cancelled meanwhile gets its ``CancelledError`` only when the transaction has ended one way
         or the other, so that whatever it does next finds a settled file.
 
@@ -79,9 +81,18 @@ class Database:
             IntegrityError: a constraint refused; nothing was written.
         """
 
-        async def run() -> T:
+        async def attempt() -> T:
             async with self.write() as connection:
                 return await work(connection)
+
+        async def run() -> T:
+            try:
+                return await attempt()
+            except DiskFull:
+                # The log may hold megabytes that would fit into free pages of the file.
+                if not await self._fold_log():
+                    raise
+                return await attempt()
 
         return await settled(self._own(run()))
 
@@ -177,12 +188,16 @@ class Database:
                 raw: Any = (await connection.get_raw_connection()).driver_connection
                 # Each row stepped through moves one page, hence the fetch.
                 await raw.execute_fetchall("PRAGMA incremental_vacuum")
-                await raw.execute("PRAGMA busy_timeout = 100")
-                try:
-                    ((busy, _, _),) = await raw.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-                finally:
-                    await raw.execute(f"PRAGMA busy_timeout = {pragmas.BUSY_TIMEOUT_MS}")
-                return bool(busy == 0)
+                return await _emptied(raw)
+
+    async def _fold_log(self) -> bool:
+        """Whether the write-ahead log could be folded into the file and emptied."""
+        try:
+            with self._faults("fold the log of"):
+                async with self._writer.connect() as connection:
+                    return await _emptied((await connection.get_raw_connection()).driver_connection)
+        except StoreUnavailable:
+            return False  # the caller has an error of its own to tell
 
     async def close(self) -> None:
         """Let what is under way end, then close every connection; ``open_database`` calls it."""
@@ -217,6 +232,16 @@ class Database:
                 f"{operation} {self.path}: no turn within {QUEUE_SECONDS:g} s.",
                 hint="The disk is too slow or stands still: look at the kernel's log (journalctl -k).",
             ) from error
+
+
+async def _emptied(raw: Any) -> bool:
+    """Whether a checkpoint emptied the write-ahead log; a long read keeps it."""
+    await raw.execute("PRAGMA busy_timeout = 100")
+    try:
+        ((busy, _, _),) = await raw.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        await raw.execute(f"PRAGMA busy_timeout = {pragmas.BUSY_TIMEOUT_MS}")
+    return bool(busy == 0)
 
 
 async def settled(task: asyncio.Task[T]) -> T:

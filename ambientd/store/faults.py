@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
-from ambientd.errors import StoreUnavailable
+from ambientd.errors import DiskFull, StoreUnavailable
 
 _PRIMARY: Final = 0xFF
 """An extended result code keeps its primary code in the low byte (https://sqlite.org/rescode.html)."""
@@ -26,6 +26,8 @@ _DAMAGED: Final = "Restart the daemon: it sets the damaged file aside and goes o
 
 _BY_CODE: Final = {
     sqlite3.SQLITE_FULL: _FULL,
+    # The log's index could not grow: SQLite calls this an input/output error, and no disk is failing.
+    sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,
     sqlite3.SQLITE_READONLY: _RIGHTS,
     sqlite3.SQLITE_CANTOPEN: _RIGHTS,
     sqlite3.SQLITE_PERM: _RIGHTS,
@@ -65,5 +67,7 @@ def unavailable(operation: str, path: Path, error: DBAPIError | sqlite3.Error | 
     if isinstance(cause, OSError):
         said, hint = cause.strerror or type(cause).__name__, _BY_ERRNO.get(cause.errno or 0, "")
     else:
-        said, hint = str(cause), _BY_CODE.get(getattr(cause, "sqlite_errorcode", 0) & _PRIMARY, "")
-    return StoreUnavailable(f"{operation} {path}: {said}.", hint=hint)
+        code = getattr(cause, "sqlite_errorcode", 0)
+        said, hint = str(cause), _BY_CODE.get(code, _BY_CODE.get(code & _PRIMARY, ""))
+    kind = DiskFull if hint == _FULL else StoreUnavailable
+    return kind(f"{operation} {path}: {said}.", hint=hint)

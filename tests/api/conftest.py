@@ -28,6 +28,7 @@ from ambientd.store.lines import Lines
 from ambientd.store.retention import Retention
 from ambientd.store.retention import Terms as Keep
 from ambientd.store.sessions import Sessions
+from ambientd.store.space import Disk
 from ambientd.sync.courier import open_courier
 from ambientd.sync.route import Route
 
@@ -66,12 +67,15 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             refine: float | None = None,
             memory: int = 1 << 28,
             route: Route | None = None,
+            folder: Path | None = None,
+            low_water: int = 0,
             **terms: Any,
         ) -> Box:
             engine = engine or Engine()
-            database = await stack.enter_async_context(open_database(tmp_path / "test.db"))
+            database = await stack.enter_async_context(open_database((folder or tmp_path) / "test.db"))
             audit = await stack.enter_async_context(open_audit(database))
             sessions, lines = Sessions(database), Lines(database)
+            disk = Disk(folder or tmp_path, low_water)
             keep = Keep(timedelta(days=30), timedelta(days=90), delivers=True)
             retention = Retention(database, keep)
             refiner = await stack.enter_async_context(
@@ -91,12 +95,14 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     detector=lambda: detect,
                     decoder=engine,
                     ledger=StoredLedger(sessions, lines),
+                    admit=disk.check,
                     patience=5,
                     capacity=capacity,
                     refiner=refiner if refine else None,
                 )
             )
             collectors, _ = metrics.collect(registry, engine)
+            collectors.register(metrics.kept(disk, retention, audit))
             app = application(
                 Services(
                     registry=registry,
@@ -107,6 +113,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     retention=retention,
                     sync=courier,
                     answers=Answers(database),
+                    disk=disk,
                     engine=engine,
                     metrics=collectors,
                     terms=lambda: terms_of(**terms),
