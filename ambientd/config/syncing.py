@@ -109,6 +109,12 @@ def zone(name: str) -> tzinfo:
         raise ValueError('must be a time zone such as "UTC" or "Europe/Berlin"') from error
 
 
+def _email(name: str) -> str:
+    if not name.isprintable() or " " in name:
+        raise ValueError("must not hold spaces or control characters")
+    return name
+
+
 def _window(text: str) -> str:
     hours(text)
     return text
@@ -136,7 +142,7 @@ class Sync(Table):
     """Kind of the central server: none, ambientai or ingest; none keeps everything here."""
     url: Annotated[str, AfterValidator(_url)] = ""
     """Address of the central server, such as "https://centre.clinic.example"; plain http only to this machine."""
-    email: str = Field(default="", max_length=254)
+    email: Annotated[str, AfterValidator(_email)] = Field(default="", max_length=254)
     """Name to log in with (ambientai); empty sends without logging in."""
     secret: Annotated[str, AfterValidator(_secret)] = ""
     """Where the password or token is: name of a systemd credential, or absolute path of a file of mode 0600."""
