@@ -55,10 +55,12 @@ class Disk:
         low = free < self.low_water
         if low != self._low:
             self._low = low
-            facts = {"bytes": free, "limit": self.low_water}
             if low:
-                logger.error("the disk is nearly full: no new sessions until space is freed", extra=facts)
+                logger.error(
+                    "the disk is nearly full: no new sessions until space is freed",
+                    extra={"bytes": free, "limit": self.low_water},
+                )
             else:
-                logger.info("there is room on the disk again", extra=facts)
+                logger.info("there is room on the disk again", extra={"bytes": free})
         if low:
             raise DiskLow(free, self.low_water)
