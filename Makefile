@@ -1,7 +1,7 @@
 # `make run` and `make test` do all of the set-up themselves; docs/building.md tells how.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types bench model lock clean system browser environment dev engine
+.PHONY: help run demo test lint types bench model lock clean system browser environment dev engine
 
 BIN    := .venv/bin
 MODELS := .state/models
@@ -15,6 +15,10 @@ run: export AMBIENTD_STORE__DIRECTORY ?= $(CURDIR)/.state
 run: export AMBIENTD_MODELS__DIRECTORY ?= $(CURDIR)/$(MODELS)
 run: engine model  ## set up what is missing, then run the daemon until Ctrl-C
 	@exec $(BIN)/ambientd
+
+demo: export AMBIENTD_MODELS__DIRECTORY ?= $(CURDIR)/$(MODELS)
+demo: engine model  ## play a visit to a box and see a central server's answers come back
+	@PYTHONPATH=tests $(BIN)/python -m central.demo
 
 test: lint types engine model browser  ## set up what is missing, then lint, types and every test
 	$(BIN)/pytest

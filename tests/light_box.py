@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -16,7 +17,7 @@ import numpy as np
 from scripted import Engine, detect
 
 from ambientd.core.audio import RATE
-from ambientd.core.decoding import Heard, Request
+from ambientd.core.decoding import Heard, Rank, Request
 from ambientd.core.transcript import Segment, Word
 
 LOWEST, HIGHEST = 8_000, 32_000
@@ -52,15 +53,25 @@ def spoken(loudness: int) -> bytes:
 
 
 def hear(request: Request) -> Heard:
-    """The words of the loudness; evenly spread, and to the end of the audio."""
-    loudness = round(float(np.abs(request.audio).max()) * 32_768)
-    said = words_of(loudness).split(" ")
-    step = max(1, len(request.audio) // len(said))
-    starts = [request.start + step * place for place in range(len(said))]
-    words = tuple(
-        Word(word, at, min(at + step, request.end), 0.9) for word, at in zip(said, starts, strict=True)
-    )
-    return Heard((Segment(" ".join(said), request.start, request.end, words),), "en", 0.001, "made-up")
+    """The words of each loudness in turn; what is heard a second time says so."""
+    levels = np.rint(np.abs(request.audio) * 32_768).astype(int)
+    edges = [0, *(np.flatnonzero(np.diff(levels)) + 1).tolist(), len(levels)]
+    again = ["again"] if request.rank is Rank.BACKGROUND else []
+    segments = [
+        _segment(
+            [*again, *words_of(int(levels[start])).split(" ")], request.start + start, request.start + end
+        )
+        for start, end in pairwise(edges)
+        if levels[start]
+    ]
+    return Heard(tuple(segments), "en", 0.001, "made-up")
+
+
+def _segment(said: list[str], start: int, end: int) -> Segment:
+    """Words evenly spread."""
+    times = np.linspace(start, end, len(said) + 1).astype(int).tolist()
+    words = tuple(Word(word, *span, 0.9) for word, span in zip(said, pairwise(times), strict=True))
+    return Segment(" ".join(said), start, end, words)
 
 
 class Detector:

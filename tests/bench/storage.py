@@ -17,16 +17,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any, Final
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 sys.path.append(str(Path(__file__).parent.parent / "store"))
 from stored_speech import BEGAN, THIRTY_WORDS, begin, figures, line
 
 from ambientd.core.record import EndReason, SessionState
 from ambientd.core.transcript import Line
+from ambientd.store import tables
 from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
+from ambientd.store.rows import full_text_row, moment_text
+from ambientd.store.search import search
 from ambientd.store.sessions import Sessions, cursor
+from ambientd.store.vault import Seal, vault_of
 from bench.report import Section
 
 LINES: Final = 2_000
@@ -37,6 +45,8 @@ VISITS: Final = 60
 """Visits finalised for the latency."""
 MANY: Final = 10_000
 """Sessions in the list."""
+TEXT: Final = 10_000
+"""Characters of each of these, about: a visit of ten minutes."""
 GIGABYTE: Final = 1 << 30
 
 COLUMNS: Final = ["what", "p50", "p99", "unit"]
@@ -127,26 +137,47 @@ async def _writes(folder: Path) -> list[list[str]]:
 
 
 async def _lists(folder: Path) -> list[list[str]]:
-    """Pages out of many sessions, first and middle."""
+    """Pages out of many sessions, first and middle, and words looked for in all of them."""
     first: list[float] = []
     middle: list[float] = []
-    counted: list[float] = []
+    searched: list[float] = []
     async with open_database(folder / "ambientd.db") as database:
         said = await _say(database, "visit", 3, [])
         await _end(database, "visit", said)
-        _multiply(folder / "ambientd.db", 1, MANY - 1)
+        await database.transact(_many)
         sessions = Sessions(database)
-        for _ in range(50):
-            await _timed(lambda: sessions.list_sessions(50), first)
         half = (await sessions.list_sessions(MANY // 2))[-1]
         for _ in range(50):
+            await _timed(lambda: sessions.list_sessions(50), first)
             await _timed(lambda: sessions.list_sessions(50, before=cursor(half)), middle)
-            await _timed(sessions.count, counted)
+        for number in range(5):
+            await _timed(lambda: search(database, [f"nowhere{number}"], limit=20), searched)  # noqa: B023
     return [
         _row(f"the newest 50 of {MANY:,} sessions listed", first),
         _row("50 from the middle", middle),
-        _row("all of them counted", counted),
+        _row(f"a word looked for in all {MANY:,} and not found ({TEXT / 1000:g} kB of text each)", searched),
     ]
+
+
+async def _many(connection: AsyncConnection) -> None:
+    """Sessions with texts of their own, each under its own key, without the lines."""
+    chance = Random(1)  # noqa: S311 - dice
+    vocabulary = [
+        "".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(2, 10))) for _ in range(5_000)
+    ]
+    vault = vault_of(connection)
+    template = (await connection.execute(select(tables.sessions))).mappings().one()
+    figures_of_it = (await connection.execute(select(tables.metrics))).mappings().one()
+    for number in range(1, MANY):
+        name = f"visit-{number}"
+        key, row = vault.new_key(name)
+        text = " ".join(chance.choices(vocabulary, k=TEXT // 7))
+        moment = moment_text(BEGAN + timedelta(minutes=number))
+        sealed = full_text_row(Seal(name, key), name, text)
+        changed = {"session_id": name, "connected_at": moment, **sealed}
+        await connection.execute(insert(tables.sessions).values({**template, **changed}))
+        await connection.execute(insert(tables.metrics).values({**figures_of_it, "session_id": name}))
+        await connection.execute(insert(tables.session_keys).values(row))
 
 
 def _multiply(path: Path, first: int, last: int) -> None:

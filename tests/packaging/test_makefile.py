@@ -131,7 +131,7 @@ def make(*args: str) -> str:
 
 def test_help_lists_every_target_for_people() -> None:
     listed = re.findall(r"^make (\w+) +\S", make("help"), re.MULTILINE)
-    assert listed == ["help", "run", "test", "lint", "types", "bench", "model", "lock", "clean"]
+    assert listed == ["help", "run", "demo", "test", "lint", "types", "bench", "model", "lock", "clean"]
 
 
 def test_make_alone_shows_the_help() -> None:
