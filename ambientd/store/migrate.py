@@ -60,6 +60,8 @@ def migrate(path: Path, vault: Vault, migrations: Path = MIGRATIONS) -> None:
             current = MigrationContext.configure(connection).get_current_revision()
             foreign = current is None and bool(inspect(connection).get_table_names())
         unsealed = _backup_of(path, UNSEALED)
+        if _spent(unsealed).exists():
+            _shred(_spent(unsealed))
         if current == head:
             if unsealed.exists():  # a crash came between the last migration and its end
                 _leave_nothing_unsealed(engine, path, unsealed, vault)
@@ -179,12 +181,25 @@ def _leave_nothing_unsealed(engine: Engine, path: Path, backup: Path, vault: Vau
             hint=f"Every word is in {backup}: keep it, and report this.",
         )
     empty_log(engine)
-    with backup.open("r+b") as file:
-        file.write(bytes(backup.stat().st_size))
-        file.flush()
-        os.fsync(file.fileno())
-    backup.unlink()
-    sync_directory(backup.parent)
+    # Under another name first: half overwritten it must not be taken for a backup.
+    spent = _spent(backup)
+    backup.replace(spent)
+    sync_directory(spent.parent)
+    _shred(spent)
+
+
+def _spent(backup: Path) -> Path:
+    return backup.with_name(backup.name + ".spent")
+
+
+def _shred(file: Path) -> None:
+    """Zeros over a file's contents, then the file away."""
+    with file.open("r+b") as contents:
+        contents.write(bytes(file.stat().st_size))
+        contents.flush()
+        os.fsync(contents.fileno())
+    file.unlink()
+    sync_directory(file.parent)
 
 
 def empty_log(engine: Engine) -> None:

@@ -347,6 +347,17 @@ class TestFileOfBefore:
             assert await Sessions(database).count() == 3
         assert readable(path, CANARY) == []
 
+    async def test_a_backup_half_destroyed_is_destroyed_at_the_next_start(self, path: Path) -> None:
+        """It is not taken for what the sealed file has to be compared with."""
+        async with open_database(path):
+            pass
+        path.with_name("ambientd.db.backup-0001.spent").write_text(f"SQLite {CANARY}")
+        async with open_database(path):
+            pass
+
+        assert readable(path, CANARY) == []
+        assert not list(path.parent.glob("*backup*"))
+
     async def test_a_word_that_does_not_come_back_keeps_the_backup(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
