@@ -12,7 +12,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +43,8 @@ from ambientd.session.registry import open_registry
 from ambientd.session.session import Terms
 from ambientd.store.answers import Answers
 from ambientd.store.audit import Action, Audit, open_audit
+from ambientd.store.backup import clear_unfinished
+from ambientd.store.backups import Backups
 from ambientd.store.database import open_database
 from ambientd.store.endings import Holds
 from ambientd.store.facts import box_id
@@ -53,6 +55,7 @@ from ambientd.store.sessions import Sessions
 from ambientd.store.space import Disk
 from ambientd.sync.courier import open_courier
 from ambientd.sync.route import Route, Window
+from ambientd.sync.schedule import open_alarms
 
 logger = logging.getLogger(__name__)
 
@@ -102,9 +105,14 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
 
         disk = Disk(settings.store.directory, settings.store.low_water)
         retention = Retention(database, keep(settings))
+        for left in clear_unfinished(database.path):
+            logger.warning("a copy that was not finished is deleted", extra={"path": left})
         wake = asyncio.Event()
         wake.set()  # a box that is switched off at night purges in the morning
         await stack.enter_async_context(purging(retention, wake))
+        await stack.enter_async_context(
+            open_alarms(wake, schedule=settings.retention.schedule, jitter=0, zone=UTC)
+        )
 
         engine = settings.engine
         weights = models.resolve(engine.model, engine.quantisation, settings.models.directory)
@@ -178,6 +186,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 sync=courier,
                 answers=Answers(database),
                 disk=disk,
+                backups=Backups(database, audit),
                 engine=lanes,
                 metrics=collectors,
                 terms=lambda: terms(settings, multilingual=not engine.model.endswith(".en")),

@@ -8,7 +8,19 @@ from typing import Final
 
 from aiohttp import web
 
-from ambientd.api import auditing, details, health, history, live, purging, search, status, stream, sync
+from ambientd.api import (
+    auditing,
+    backups,
+    details,
+    health,
+    history,
+    live,
+    purging,
+    search,
+    status,
+    stream,
+    sync,
+)
 from ambientd.api.faults import faults
 from ambientd.api.services import SERVICES, Services
 
@@ -28,7 +40,7 @@ def application(services: Services) -> web.Application:
     """The application for these services; it owns nothing and closes nothing."""
     app = web.Application(middlewares=[faults])
     app[SERVICES] = services
-    for room in (stream, live, history, details, search, health, auditing, purging, status, sync):
+    for room in (stream, live, history, details, search, health, auditing, backups, purging, status, sync):
         app.add_routes(room.routes)
     if services.web:
         _add_pages(app, services.web)

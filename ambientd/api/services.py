@@ -16,6 +16,7 @@ from ambientd.session.registry import Registry
 from ambientd.session.session import Terms
 from ambientd.store.answers import Answers
 from ambientd.store.audit import Audit
+from ambientd.store.backups import Backups
 from ambientd.store.database import Database
 from ambientd.store.deliveries import Outbox
 from ambientd.store.lines import Lines
@@ -107,6 +108,7 @@ class Services:
     sync: Deliveries
     answers: Answers
     disk: Disk
+    backups: Backups
     engine: Engine
     metrics: CollectorRegistry
     terms: Callable[[], Terms]

@@ -17,10 +17,12 @@ from ambientd.errors import AmbientError
 
 COMMANDS: Final = {
     "audit": ("ambientd.ctl.audit", "Export the audit, and verify its chain."),
+    "backup": ("ambientd.ctl.backup", "Take away a copy of everything, encrypted and checked."),
     "export": ("ambientd.ctl.export", "Write a stored transcript to a file."),
     "key": ("ambientd.ctl.key", "Look after the key that guards what is stored."),
     "model": ("ambientd.ctl.model", "List, fetch, verify and import models."),
     "purge": ("ambientd.ctl.purge", "Destroy what has been kept long enough, or one session."),
+    "restore": ("ambientd.ctl.restore", "Put a backup in the place of the database."),
     "sync": ("ambientd.ctl.sync", "See and steer the deliveries to the central server."),
     "transcribe": ("ambientd.ctl.transcribe", "Transcribe an audio file."),
     "tune": ("ambientd.ctl.tune", "Measure this machine, and keep what suits it best."),

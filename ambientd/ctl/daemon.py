@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -36,18 +36,27 @@ def ask(url: str, method: str, path: str, *, query: dict[str, str] | None = None
     return asyncio.run(_call(url, method, path, whole, query=query, body=body))
 
 
-def copy(url: str, path: str, write: Callable[[bytes], object], *, query: dict[str, str]) -> None:
-    """Give an answer of any length to ``write``, a block at a time.
+def copy(
+    url: str,
+    path: str,
+    write: Callable[[bytes], object],
+    *,
+    query: dict[str, str] | None = None,
+    method: str = "GET",
+) -> Mapping[str, str]:
+    """Give an answer of any length to ``write``, a block at a time; returns its headers.
 
     Raises:
         DaemonUnreachable, Refused: as :func:`ask`.
     """
 
-    async def pour(answer: aiohttp.ClientResponse) -> None:
+    async def pour(answer: aiohttp.ClientResponse) -> Mapping[str, str]:
         async for block in answer.content.iter_any():
             write(block)
+        return dict(answer.headers)
 
-    asyncio.run(_call(url, "GET", path, pour, query=query))
+    headers: Mapping[str, str] = asyncio.run(_call(url, method, path, pour, query=query))
+    return headers
 
 
 async def _call(

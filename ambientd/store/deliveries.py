@@ -122,7 +122,11 @@ class Outbox:
                 return None
             text = await _text(connection, upload.session_id)
             if all(part.status is PartStatus.PENDING for part in upload.parts):
+                restored = upload.status is UploadStatus.IN_FLIGHT
                 upload = await _cut(connection, upload, text, most)
+                if restored:
+                    # In flight, and no part of it: it comes from a backup, and any part may have been sent since.
+                    upload = await _all_in_flight(connection, upload)
             fresh = all(part.status is not PartStatus.IN_FLIGHT for part in upload.parts)
             if fresh:
                 await _mark_next(connection, upload, by_the_centre)
@@ -437,6 +441,13 @@ async def _cut(connection: AsyncConnection, upload: Upload, text: str, most: int
                 status=PartStatus.PENDING,
             )
         )
+    return await _with_parts(connection, upload)
+
+
+async def _all_in_flight(connection: AsyncConnection, upload: Upload) -> Upload:
+    since = None if upload.attempted_at is None else moment_text(upload.attempted_at)
+    for part in upload.parts:
+        await _set_part(connection, upload.id, part.number, status=PartStatus.IN_FLIGHT, attempted_at=since)
     return await _with_parts(connection, upload)
 
 

@@ -140,6 +140,13 @@ def plain_engine(path: Path, promises: pragmas.Promises) -> Engine:
     return engine
 
 
+def known_revisions() -> set[str]:
+    """The revisions that this version can bring to its own."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
+
+
 def _refuse_newer(path: Path, current: str, known: set[str]) -> None:
     if current not in known:
         raise StoreUnavailable(

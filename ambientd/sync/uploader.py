@@ -119,7 +119,9 @@ class Uploader:
             upload = await self._arrived(parcel, part, receipt)
             if upload is None:
                 return False
-            parcel, fresh = replace(parcel, upload=upload), True
+            following = _flying(upload)
+            fresh = following is None or following.number not in _flights(parcel.upload)
+            parcel = replace(parcel, upload=upload)
         return False
 
     async def _attempt(self, parcel: Parcel, part: Part, *, fresh: bool) -> tuple[Receipt | None, bool]:
@@ -236,6 +238,11 @@ def _flying(upload: Upload) -> Part | None:
     if upload.status is not UploadStatus.IN_FLIGHT:
         return None
     return next((part for part in upload.parts if part.status is PartStatus.IN_FLIGHT), None)
+
+
+def _flights(upload: Upload) -> set[int]:
+    """Numbers of the parts that may have been sent: more than one only in a row from a backup."""
+    return {part.number for part in upload.parts if part.status is PartStatus.IN_FLIGHT}
 
 
 def _withdrawn(parcel: Parcel) -> bool:

@@ -23,6 +23,7 @@ from ambientd.session.refiner import Refiner, StoredArchive, open_refiner
 from ambientd.session.registry import Registry, open_registry
 from ambientd.store.answers import Answers
 from ambientd.store.audit import open_audit
+from ambientd.store.backups import Backups
 from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
 from ambientd.store.retention import Retention
@@ -114,6 +115,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     sync=courier,
                     answers=Answers(database),
                     disk=disk,
+                    backups=Backups(database, audit),
                     engine=engine,
                     metrics=collectors,
                     terms=lambda: terms_of(**terms),

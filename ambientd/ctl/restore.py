@@ -1,0 +1,54 @@
+"""``ambientctl restore``: put a backup in the place of the database."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from ambientd.ctl import settings
+from ambientd.store import restore as restoring
+from ambientd.store.audit import Action, open_audit
+from ambientd.store.backup import Contents
+from ambientd.store.database import open_database
+from ambientd.store.envelope import Header
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--check", is_flag=True, help="Only open the backup to its end and tell what is inside.")
+@click.option("--recovery-key", is_flag=True, help="Ask for the printed recovery key: the box's key is gone.")
+@click.option("--force", is_flag=True, help="Even if the present database holds what the backup lacks.")
+def restore(file: Path, *, check: bool, recovery_key: bool, force: bool) -> None:
+    """Put the backup FILE in the place of the database; the daemon must be stopped.
+
+    It is refused while something would be lost, and says what.  The file of before is kept beside the new one.
+    """
+    database = (settings().store.directory / "ambientd.db").absolute()
+    # Asked for and not an argument: those are shown by ps and kept by shells.
+    printed = click.prompt("Recovery key", hide_input=True) if recovery_key else None
+    if check:
+        header, contents = restoring.check(database, file, printed=printed)
+        click.echo(f"{file} is whole: {_told(header, contents)}.")
+        return
+    done = restoring.restore(database, file, printed=printed, force=force)
+    asyncio.run(_record(database, done.header.name))
+    click.echo(f"Restored: {_told(done.header, done.contents)}.")
+    for loss in done.losses:
+        click.echo(f"lost: {loss}", err=True)
+    if done.replaced is not None:
+        click.echo(f"The file of before is {done.replaced}; the purge deletes it when it is old enough.")
+
+
+async def _record(database: Path, name: str) -> None:
+    """Proves that what was put in place opens, and puts it on record."""
+    async with open_database(database) as opened, open_audit(opened) as audit:
+        await audit.record(actor="operator", action=Action.BACKUP_RESTORED, object=name, origin="ambientctl")
+
+
+def _told(header: Header, contents: Contents) -> str:
+    return (
+        f"{contents.sessions} sessions ({contents.undelivered} not yet delivered) with {contents.lines} lines,"
+        f" and {contents.audit_rows} rows of the audit, as of {header.made}"
+    )
