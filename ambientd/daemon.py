@@ -6,6 +6,7 @@ Nobody imports this module but :mod:`ambientd.__main__`.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -82,6 +83,9 @@ async def run(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     async with serving(settings):
+        # What is there now stays to the end: a full search for garbage would go through all of it, 40 ms in silence.
+        gc.collect()
+        gc.freeze()
         await stop.wait()
         logger.info("stopping: running sessions are decoded to their end")
     logger.info("stopped")

@@ -13,6 +13,7 @@ A count of rooms alone would not do: a room of two people in lively talk costs t
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import deque
@@ -72,6 +73,8 @@ class Capacity:
         """Rooms whose clients want previews, at this moment."""
         self.refused = 0
         """Rooms refused since the start."""
+        self.turn = asyncio.Lock()
+        """Held while a room's audio is judged, so that one turn of the event loop judges one room's."""
         self.observe: Callable[[float], None] = lambda _: None
         """Told of each piece's lag, in seconds."""
         self._lanes = lanes

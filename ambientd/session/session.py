@@ -360,7 +360,11 @@ class Session:
         if self._draft:
             self._draft.receive(audio)
         if not isinstance(audio, Hole):
-            for piece in segmenter.receive(audio):
+            async with self._capacity.turn:
+                pieces = segmenter.receive(audio)
+                # A hundred sounds may wait in as many rooms: judged in one turn of the loop they would block it.
+                await asyncio.sleep(0)
+            for piece in pieces:
                 await self._commit(piece)
             return
         start = segmenter.received

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import EndReason, SessionState
 from ambientd.core.transcript import Gap, Line
 from ambientd.errors import ClientError, DecodeFailed, StoreUnavailable
+from ambientd.session.capacity import Capacity
 from ambientd.session.hub import Listener
 from ambientd.session.session import Session
 
@@ -533,3 +535,39 @@ async def test_all_speech_is_in_a_line_or_a_gap_and_nothing_is_in_two(turns, scr
     assert all(len(run) <= 2.1 * RATE for run in runs)
     assert ledger.metrics.received_samples == len(audio)
     assert ledger.metrics.gap_samples == sum(gap.end - gap.start for gap in ledger.gaps)
+
+
+async def test_many_rooms_with_much_to_judge_do_not_block_the_loop():
+    """Thirty rooms, each with seconds of audio waiting and a detector that takes its time."""
+
+    def slow(frame: Samples) -> float:
+        end = time.thread_time() + 0.0002
+        while time.thread_time() < end:
+            pass
+        return detect(frame)
+
+    capacity = Capacity(1)
+    rooms = [
+        Session(
+            f"room-{n}",
+            terms_of(),
+            detect=slow,
+            decoder=Engine(),
+            ledger=Ledger(),
+            capacity=capacity,
+        )
+        for n in range(30)
+    ]
+    for room in rooms:
+        for _ in range(3):
+            await room.feed(to_pcm16(silence(1)))
+        room.end(EndReason.CLIENT)
+    tasks = [asyncio.create_task(room.run()) for room in rooms]
+    worst = 0.0
+    while not all(task.done() for task in tasks):
+        began = time.thread_time()
+        await asyncio.sleep(0)
+        worst = max(worst, time.thread_time() - began)
+
+    assert worst < 0.1  # one room's second takes 6 ms, thirty at once would take 190
+    assert all(room.stored for room in rooms)
