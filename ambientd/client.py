@@ -115,12 +115,7 @@ class Connection:
         Raises:
             Disconnected: as :meth:`send`.
         """
-        clock = asyncio.get_running_loop().time
-        began, samples = clock(), 0
-        for block in blocks:
-            samples += len(block) // BYTES_PER_SAMPLE
-            # A sleep of nothing is needed too: a send that need not wait never lets the reading task run.
-            await asyncio.sleep(max(0.0, began + samples / RATE - clock()) if realtime else 0)
+        async for block in paced(blocks, realtime=realtime):
             await self.send(block)
 
     async def ping(self) -> None:
@@ -134,6 +129,10 @@ class Connection:
     async def end(self) -> None:
         """End the session: the lines still due arrive, then :class:`SessionEnded`."""
         await self._control("end_session")
+
+    async def lost(self, samples: int) -> None:
+        """Tell that the next samples are lost for good: they become a gap, and time goes on behind it."""
+        await self._write(self._socket.send_json({"type": "lost", "samples": samples}))
 
     async def close(self) -> None:
         """Leave without ending the session; iterating is over.  The daemon ends it in its own way."""
@@ -172,14 +171,30 @@ class Connection:
         raise Disconnected(code, meaning, hint=hint)
 
 
+async def paced(blocks: Iterable[bytes], *, realtime: bool) -> AsyncIterator[bytes]:
+    """Blocks of PCM, each when a microphone had heard it, or at once."""
+    clock = asyncio.get_running_loop().time
+    began, samples = clock(), 0
+    for block in blocks:
+        samples += len(block) // BYTES_PER_SAMPLE
+        # A sleep of nothing is needed too: a send that need not wait never lets the reading task run.
+        await asyncio.sleep(max(0.0, began + samples / RATE - clock()) if realtime else 0)
+        yield block
+
+
 @asynccontextmanager
 async def connect(
-    url: str = DEFAULT_URL, *, session_id: str | None = None, partials: bool = False
+    url: str = DEFAULT_URL,
+    *,
+    session_id: str | None = None,
+    partials: bool = False,
+    resume_token: str = "",
 ) -> AsyncIterator[Connection]:
     """Open a session for the length of the ``async with``.
 
     ``url``: the daemon's address, ``http`` or ``ws``, with or without the path of the endpoint.
-    ``partials``: ask for the open utterance too.
+    ``partials``: ask for the open utterance too.  ``resume_token``: of a session of that id, to take it up again even
+    while the daemon still believes in its old connection; the greeting then says from where to go on.
 
     Leaving early closes the connection, and the daemon ends the session.
 
@@ -188,6 +203,8 @@ async def connect(
         Refused: the daemon answers and will not open the session.
     """
     address = websocket_address(url, session_id=session_id, partials=partials)
+    if resume_token:
+        address = address.update_query(resume=1)
     # No limit on the whole, since a session lasts hours.  And no heartbeat from this side: while the daemon
     # takes no more audio its answer is late, and a busy daemon would look like a dead one.
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as http:
@@ -196,6 +213,8 @@ async def connect(
                 socket = await http.ws_connect(
                     address, timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSING_SECONDS)
                 )
+                if resume_token:
+                    await socket.send_json({"type": "resume", "token": resume_token})
                 connection = Connection(socket, await _greeting(socket))
         except aiohttp.WSServerHandshakeError as error:
             raise _refused(error.status) from error

@@ -30,6 +30,12 @@ class Connected:
     session_id: str
     message: str
     config: AudioConfig
+    received_samples: int = 0
+    """What the session has of this client's audio: go on from there."""
+    resumed: bool = False
+    """Whether the session was there before."""
+    resume_token: str = ""
+    """What opens it again while the old connection still seems alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,9 @@ def _connected(raw: dict[str, Any]) -> Connected:
             chunk_duration=float(config["chunk_duration"]),
             whisper_model=_text(config["whisper_model"]),
         ),
+        received_samples=int(raw.get("received_samples", 0)),
+        resumed=raw.get("resumed") is True,
+        resume_token=_text(raw.get("resume_token", "")),
     )
 
 

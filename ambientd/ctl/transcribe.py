@@ -14,8 +14,9 @@ from typing import Final
 import click
 
 from ambientd.audiofile import read_audio
-from ambientd.client import DEFAULT_URL, Connection, Disconnected, connect, fetch_transcript
-from ambientd.client_events import Event, Gap, Other, Partial, ServerError, Transcript
+from ambientd.client import DEFAULT_URL, Disconnected, fetch_transcript
+from ambientd.client_events import Connected, Event, Gap, Other, Partial, ServerError, Transcript
+from ambientd.client_lasting import Lasting, lasting
 from ambientd.core.audio import seconds
 from ambientd.ctl.display import Display, plain
 from ambientd.errors import AmbientError
@@ -122,7 +123,7 @@ async def _hear(
     """
     loop = asyncio.get_running_loop()
     this = asyncio.current_task()
-    async with connect(url, session_id=session_id, partials=True) as connection:
+    async with lasting(url, session_id=session_id, partials=True) as connection:
         hearing.session_id = connection.opened.session_id
         hearing.began = loop.time()
         playing = asyncio.create_task(connection.play(blocks, realtime=realtime))
@@ -154,7 +155,7 @@ async def _hear(
                 task.result()
 
 
-async def _end_after(playing: asyncio.Task[None], connection: Connection, hearing: _Hearing) -> None:
+async def _end_after(playing: asyncio.Task[None], connection: Lasting, hearing: _Hearing) -> None:
     """End the session once the file is played, or as far as it could be."""
     await asyncio.wait({playing})
     hearing.sent = asyncio.get_running_loop().time()
@@ -162,7 +163,7 @@ async def _end_after(playing: asyncio.Task[None], connection: Connection, hearin
     await connection.end()
 
 
-async def _tick(connection: Connection, display: Display) -> None:
+async def _tick(connection: Lasting, display: Display) -> None:
     while True:
         display.listen(seconds(connection.sent_samples))
         await asyncio.sleep(_TICK_SECONDS)
@@ -175,6 +176,8 @@ def _show(event: Event, hearing: _Hearing, display: Display) -> None:
             display.commit(event)
         case Partial():
             display.open(event)
+        case Connected():
+            display.note("the connection was lost; the session goes on")
         case ServerError(message=message):
             display.note(f"daemon: {message}")
         case Other(raw={"message": str(message)}):

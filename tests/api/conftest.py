@@ -17,6 +17,7 @@ from scripted import Engine, detect, terms_of
 from ambientd.api import metrics
 from ambientd.api.app import application
 from ambientd.api.services import Services
+from ambientd.core.segmenter import Detect
 from ambientd.session.capacity import Capacity
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.refiner import Refiner, StoredArchive, open_refiner
@@ -70,6 +71,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             route: Route | None = None,
             folder: Path | None = None,
             low_water: int = 0,
+            detector: Detect = detect,
             **terms: Any,
         ) -> Box:
             engine = engine or Engine()
@@ -93,7 +95,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                 open_registry(
                     most=most,
                     model="scripted",
-                    detector=lambda: detect,
+                    detector=lambda: detector,
                     decoder=engine,
                     ledger=StoredLedger(sessions, lines),
                     admit=disk.check,
