@@ -152,7 +152,9 @@ def _row(url: str, name: str) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("Row", "Session", "State", "Size", "Tries", "Next", "Why", highlight=False)
+    table = Table(highlight=False)
+    for name in ("Row", "Session", "State", "Size", "Tries", "Next", "Why"):
+        table.add_column(name, overflow="fold")  # an id cut short is of no use
     for row in rows:
         following = row["held_until"] if row["state"] == "held" else row["next_attempt_at"]
         table.add_row(
@@ -161,7 +163,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
             row["state"],
             f"{row['bytes']:,}",
             str(row["attempts"]),
-            _ago(following),
+            _ago(following) if following else "",
             row["last_error"] or "",
         )
     return table
