@@ -92,11 +92,17 @@ class Outbox:
         return len(found)
 
     async def due(self, now: datetime, *, limit: int = 100) -> list[str]:
-        """Ids of the rows whose time has come, oldest first."""
+        """Ids of the rows whose time has come, those that have waited longest since then first.
+
+        By the age of the row alone, a hundred that always fail would keep the others from their turn for ever.
+        """
 
         async def work(connection: AsyncConnection) -> list[str]:
             found = await connection.execute(
-                select(_upload.id).where(_is_due(now)).order_by(_upload.created_at, _upload.id).limit(limit)
+                select(_upload.id)
+                .where(_is_due(now))
+                .order_by(_upload.next_attempt_at, _upload.created_at)
+                .limit(limit)
             )
             return [upload_id for (upload_id,) in found.all()]
 

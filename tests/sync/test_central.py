@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -251,7 +252,7 @@ def test_a_secret_comes_from_a_credential_or_a_private_file(tmp_path: Path) -> N
         '{"id": "a"}',
         '[{"id": "a", "question": "Why?", "category": "weather"}]',
         '[{"id": "a b", "question": "Why?", "category": "diagnosis"}]',
-        '[{"id": "a", "question": "W?!", "category": "diagnosis"}, {"id": "a", "question": "H?!", "category": "diagnosis"}]',
+        json.dumps([{"id": "a", "question": "Why?", "category": "diagnosis"}] * 2),
     ],
 )
 def test_questions_that_are_none_are_told(tmp_path: Path, content: str) -> None:
