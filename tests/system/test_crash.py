@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import numpy as np
@@ -38,17 +39,23 @@ async def shown_until(daemon: Daemon, name: str, pcm: bytes, lines: int) -> list
     return shown
 
 
-def stored(path: Path, name: str) -> tuple[list[str], tuple[str, str]]:
+def state_of(path: Path, name: str) -> tuple[str, str]:
     with sqlite3.connect(path / "ambientd.db") as file:
         assert file.execute("PRAGMA quick_check").fetchone() == ("ok",)
-        lines = file.execute(
-            "SELECT text FROM realtime_transcript_chunks WHERE session_id = ? ORDER BY chunk_index", (name,)
-        ).fetchall()
         state = file.execute(
             "SELECT state, end_reason FROM realtime_sessions WHERE session_id = ?", (name,)
         ).fetchone()
     file.close()
-    return [text for (text,) in lines], state
+    return state
+
+
+async def get(daemon: Daemon, path: str) -> Any:
+    async with aiohttp.ClientSession() as http, http.get(f"{daemon.url}/api/v1/sessions/{path}") as answer:
+        return await answer.json()
+
+
+async def lines_of(daemon: Daemon, name: str) -> list[str]:
+    return [line["text"] for line in (await get(daemon, f"{name}/transcript?tier=live"))["lines"]]
 
 
 async def test_after_kill_9_all_shown_lines_are_there_and_the_session_is_interrupted(
@@ -58,15 +65,11 @@ async def test_after_kill_9_all_shown_lines_are_there_and_the_session_is_interru
     shown = await shown_until(own_daemon, "visit-1", visit, lines=2)
     own_daemon.start()
 
-    lines, state = stored(own_daemon.state, "visit-1")
-    async with (
-        aiohttp.ClientSession() as http,
-        http.get(f"{own_daemon.url}/api/v1/sessions/visit-1") as answer,
-    ):
-        session = await answer.json()
+    lines = await lines_of(own_daemon, "visit-1")
+    session = await get(own_daemon, "visit-1")
 
     assert lines[: len(shown)] == shown
-    assert state == ("interrupted", "crash")
+    assert state_of(own_daemon.state, "visit-1") == ("interrupted", "crash")
     assert session["state"] == "interrupted"
     assert session["total_chunks"] == len(lines)
 
@@ -91,18 +94,33 @@ async def test_sigterm_decodes_what_is_there_tells_the_client_and_ends_within_20
     assert [m["type"] for m in messages][-2:] == ["transcript", "session_ended"]
     assert messages[-1]["reason"] == "shutdown"
     assert socket.close_code == 1001
-    lines, state = stored(own_daemon.state, "v")
-    assert state == ("ended", "shutdown")
-    assert lines[-1] == messages[-2]["text"]
+    assert state_of(own_daemon.state, "v") == ("ended", "shutdown")
+    own_daemon.start()
+    assert (await lines_of(own_daemon, "v"))[-1] == messages[-2]["text"]
 
 
-async def test_no_word_of_the_visit_is_in_the_log(own_daemon: Daemon, visit: bytes):
+async def test_no_word_of_the_visit_can_be_read_on_the_disk(own_daemon: Daemon, visit: bytes):
+    """Not in the log, the database, its write-ahead log or anything else beside it: in use, after a crash, at rest."""
     own_daemon.environment["LOG_LEVEL"] = "DEBUG"
     own_daemon.start()
-    await shown_until(own_daemon, "visit-1", visit, lines=3)
-
+    shown = await shown_until(own_daemon, "visit-1", visit, lines=3)
     words = {"ibuprofen", "stomach", "alvarez", "breakfast", "metformin"}
-    assert not [word for word in words if word in own_daemon.log.lower()]
+    assert [word for word in words if word in " ".join(shown).lower()]
+
+    assert readable(own_daemon.state, words) == []  # as the kill left it
+    own_daemon.start()
+    assert readable(own_daemon.state, words) == []
+    own_daemon.stop()
+    assert readable(own_daemon.state, words) == []
+    assert (own_daemon.state / "ambientd.db").stat().st_size > len(" ".join(shown))
+
+
+def readable(folder: Path, words: set[str]) -> list[tuple[str, str]]:
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert {file.name for file in files} >= {"ambientd.db", "log"}
+    return [
+        (file.name, word) for file in files for word in words if word.encode() in file.read_bytes().lower()
+    ]
 
 
 async def test_a_burst_of_noise_gives_no_word(own_daemon: Daemon):
