@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -11,14 +12,17 @@ from ambientd import __version__
 from ambientd.api.operator import peer
 from ambientd.api.services import SERVICES, Services
 from ambientd.core import export, fhir, protocol
+from ambientd.core.delivery import UploadStatus
 from ambientd.core.final import open_gaps
 from ambientd.core.record import Refinement, SessionRecord, SessionState
 from ambientd.core.transcript import Gap, Line
 from ambientd.errors import ClientError
 from ambientd.store.audit import Action
-from ambientd.store.sessions import cursor
+from ambientd.store.listing import Wanted, cursor
 
 routes = web.RouteTableDef()
+
+E = TypeVar("E", bound=StrEnum)
 
 PAGE = 50
 LARGEST_PAGE = 500
@@ -27,19 +31,22 @@ FORMATS = "Use json, text, srt, vtt or fhir."
 
 @routes.get("/api/v1/sessions")
 async def page(request: web.Request) -> web.Response:
-    """Stored sessions, newest first: ``limit``, ``before`` or ``after`` (a cursor), ``state``."""
+    """Stored sessions, newest first: ``limit``, ``before`` or ``after`` (a cursor).
+
+    ``state``, ``room``, ``refinement``, ``delivery``: only those.
+    """
     sessions = request.app[SERVICES].sessions
-    limit = _limit(request)
+    limit, wanted = _limit(request), _wanted(request)
     found = await sessions.list_sessions(
         limit,
         before=request.query.get("before"),
         after=request.query.get("after"),
-        state=_state(request),
+        wanted=wanted,
     )
     return web.json_response(
         {
             "sessions": [record_fields(record) for record in found],
-            "total": await sessions.count(_state(request)),
+            "total": await sessions.count(wanted),
             "next": cursor(found[-1]) if len(found) == limit else None,
         }
     )
@@ -125,13 +132,23 @@ def _limit(request: web.Request) -> int:
     return int(text)
 
 
-def _state(request: web.Request) -> SessionState | None:
-    text = request.query.get("state")
+def _wanted(request: web.Request) -> Wanted:
+    return Wanted(
+        state=_one_of(SessionState, request, "state"),
+        room=request.query.get("room"),
+        refinement=_one_of(Refinement, request, "refinement"),
+        delivery=_one_of(UploadStatus, request, "delivery"),
+    )
+
+
+def _one_of(kind: type[E], request: web.Request, name: str) -> E | None:
+    text = request.query.get(name)
     if text is None:
         return None
-    if text not in set(SessionState):
-        raise ClientError("bad_state", "no such state", hint=f"Use one of {', '.join(SessionState)}.")
-    return SessionState(text)
+    try:
+        return kind(text)
+    except ValueError:
+        raise ClientError(f"bad_{name}", f"no such {name}", hint=f"Use one of {', '.join(kind)}.") from None
 
 
 def record_fields(record: SessionRecord) -> dict[str, Any]:
@@ -152,6 +169,7 @@ def record_fields(record: SessionRecord) -> dict[str, Any]:
         "room": record.room,
         "ephemeral": record.ephemeral,
         "refinement": record.refinement,
+        "delivery": record.delivery,
         "total_chunks": record.total_chunks,
         "transcript_length": record.transcript_length,
         "metrics": protocol.metrics_fields(record.metrics, duration=duration),

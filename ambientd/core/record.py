@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from ambientd.core.delivery import UploadStatus
 from ambientd.core.metrics import SessionMetrics
 
 
@@ -119,6 +120,8 @@ class SessionRecord:
     monotonic_end: float | None = None
     """Seconds on the monotonic clock of the boot it began in; ``None`` while open and after a crash."""
     refinement: Refinement = Refinement.NONE
+    delivery: UploadStatus | None = None
+    """Where its delivery to the centre stands; ``None`` where there is nothing to deliver, or not yet."""
 
     @property
     def total_chunks(self) -> int:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Table
+from sqlalchemy import RowMapping, Table, select
 
 from ambientd.core.answers import Answer
 from ambientd.core.delivery import AnswersStatus, Part, PartStatus, Upload, UploadStatus
@@ -30,9 +30,18 @@ from ambientd.store.packing import pack, unpack
 from ambientd.store.vault import Place, Seal
 
 METRICS = tuple(column for column in tables.metrics.c if column.name != "session_id")
+DELIVERY = (
+    select(tables.uploads.c.status)
+    .where(tables.uploads.c.session_id == tables.sessions.c.session_id)
+    .scalar_subquery()
+    .correlate(tables.sessions)
+    .label("delivery")
+)
+"""Where the delivery of a session stands: a column of any query of sessions."""
 SESSION = (
     *(column for column in tables.sessions.c if column.name not in {"full_text", "total_chunks", "details"}),
     *METRICS,
+    DELIVERY,
 )
 """All there is to know of a session but its words: a list of sessions reads none."""
 
@@ -82,6 +91,7 @@ def session_of(row: RowMapping) -> SessionRecord:
         ephemeral=bool(row[tables.sessions.c.ephemeral]),
         monotonic_end=row[tables.sessions.c.monotonic_end],
         refinement=Refinement(row[tables.sessions.c.refinement]),
+        delivery=None if row["delivery"] is None else UploadStatus(row["delivery"]),
     )
 
 

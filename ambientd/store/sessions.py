@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Final, Literal
 
-from sqlalchemy import Column, ColumnElement, RowMapping, Select, func, insert, select, tuple_, update
+from sqlalchemy import Column, RowMapping, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,24 +22,24 @@ from ambientd.core.record import (
     full_text,
 )
 from ambientd.core.transcript import Line
-from ambientd.store import audit, outbox, tables
+from ambientd.store import audit, listing, refining, tables
 from ambientd.store.database import Database
 from ambientd.store.endings import Holds, destroy, end, end_crashed, reopen
 from ambientd.store.lines import read_lines, write_metrics
-from ambientd.store.refusals import BadCursor, NoSuchSession, SessionExists, SessionNotOpen
+from ambientd.store.listing import Wanted
+from ambientd.store.refining import mark
+from ambientd.store.refusals import NoSuchSession, SessionExists, SessionNotOpen
 from ambientd.store.rows import (
-    SESSION,
     details_of,
     details_row,
     full_text_of,
-    full_text_row,
-    line_row,
     metrics_row,
-    moment,
     moment_text,
     session_of,
 )
 from ambientd.store.vault import seal_of, vault_of
+
+ALL: Final = Wanted()
 
 
 class Sessions:
@@ -135,7 +134,7 @@ class Sessions:
                 raise NoSuchSession
             seal = await seal_of(connection, session_id)
             amended = change(details_of(seal, row))
-            await _mark(connection, session_id, **details_row(seal, session_id, amended))
+            await mark(connection, session_id, **details_row(seal, session_id, amended))
             await audit.record(
                 connection,
                 actor="client",
@@ -222,27 +221,9 @@ class Sessions:
         Raises:
             StoreUnavailable: it still waits.
         """
-
-        async def write(connection: AsyncConnection) -> bool:
-            text = full_text(line.text for line in lines)
-            if not text.strip():
-                # It heard nothing where there had been words: those are the better record.
-                await _give_up(connection, session_id, Refinement.FAILED)
-                return False
-            if not await _settle(connection, session_id, Refinement.DONE):
-                return False
-            if not await outbox.release(connection, session_id, text=text, at=datetime.now(UTC)):
-                await _mark(connection, session_id, refinement=Refinement.SKIPPED)
-                return False
-            seal = await seal_of(connection, session_id)
-            for line in lines:
-                row = line_row(seal, session_id, replace(line, model=model), tables.refined_chunks)
-                await connection.execute(insert(tables.refined_chunks).values(row))
-            final = full_text_row(seal, session_id, text)
-            await _mark(connection, session_id, transcript_length=len(text), **final)
-            return True
-
-        return await self._database.transact(write)
+        return await self._database.transact(
+            lambda connection: refining.take(connection, session_id, lines, model)
+        )
 
     async def not_refined(self, session_id: str, why: Literal[Refinement.FAILED, Refinement.SKIPPED]) -> bool:
         """Leave the live lines as the final ones, and let the delivery go, in one transaction.
@@ -253,7 +234,7 @@ class Sessions:
         Raises:
             StoreUnavailable: it still waits.
         """
-        return await self._database.transact(lambda connection: _give_up(connection, session_id, why))
+        return await self._database.transact(lambda connection: refining.give_up(connection, session_id, why))
 
     async def recover(self) -> list[str]:
         """End the sessions a crash left open, as ``interrupted``; to be called before any is created.
@@ -277,9 +258,11 @@ class Sessions:
                 )
             )
             for (session_id,) in waiting.all():
-                await _give_up(connection, session_id, Refinement.SKIPPED)
+                await refining.give_up(connection, session_id, Refinement.SKIPPED)
             left_open = await connection.execute(
-                _sessions().where(tables.sessions.c.state == SessionState.OPEN).order_by(*_ORDER)
+                listing.sessions()
+                .where(tables.sessions.c.state == SessionState.OPEN)
+                .order_by(*listing.ORDER)
             )
             ended: list[str] = []
             for record in [session_of(row) for row in left_open.mappings()]:
@@ -345,7 +328,7 @@ class Sessions:
         *,
         before: str | None = None,
         after: str | None = None,
-        state: SessionState | None = None,
+        wanted: Wanted = ALL,
     ) -> list[SessionRecord]:
         """A page of sessions, newest first.
 
@@ -356,65 +339,21 @@ class Sessions:
             BadCursor: ``before`` or ``after`` is not one that ``cursor`` gave.
             StoreUnavailable: the file cannot be read.
         """
-        wanted = _sessions().where(*_in(state)).limit(limit)
-        if before is not None:
-            wanted = wanted.where(tuple_(*_ORDER) < tuple_(*_place(before)))
-        if after is not None:
-            wanted = wanted.where(tuple_(*_ORDER) > tuple_(*_place(after)))
-        # The page next newer is counted from the cursor upwards, then turned round.
-        upwards = after is not None and before is None
-        wanted = wanted.order_by(*(_ORDER if upwards else [column.desc() for column in _ORDER]))
+        return await self._database.query(
+            lambda connection: listing.page(connection, wanted, limit, before, after)
+        )
 
-        async def read(connection: AsyncConnection) -> list[SessionRecord]:
-            page = [session_of(row) for row in (await connection.execute(wanted)).mappings()]
-            return page[::-1] if upwards else page
-
-        return await self._database.query(read)
-
-    async def count(self, state: SessionState | None = None) -> int:
-        """How many sessions there are, of one state or of all.
+    async def count(self, wanted: Wanted = ALL) -> int:
+        """How many sessions there are.
 
         Raises:
             StoreUnavailable: the file cannot be read.
         """
-
-        async def read(connection: AsyncConnection) -> int:
-            found = await connection.execute(
-                select(func.count()).select_from(tables.sessions).where(*_in(state))
-            )
-            return found.scalar_one()
-
-        return await self._database.query(read)
-
-
-_ORDER = (tables.sessions.c.connected_at, tables.sessions.c.session_id)
-
-
-def cursor(record: SessionRecord) -> str:
-    """The place of a session in the list, for ``list_sessions``; it stays good when the session is purged."""
-    return f"{moment_text(record.connected_at)}~{record.session_id}"
-
-
-def _place(cursor: str) -> tuple[str, str]:
-    connected_at, tilde, session_id = cursor.partition("~")
-    try:
-        if tilde and moment_text(moment(connected_at)) == connected_at:
-            return connected_at, session_id
-    except ValueError as error:
-        raise BadCursor from error
-    raise BadCursor
-
-
-def _in(state: SessionState | None) -> list[ColumnElement[bool]]:
-    return [] if state is None else [tables.sessions.c.state == state]
-
-
-def _sessions() -> Select[tuple[object, ...]]:
-    return select(*SESSION).join_from(tables.sessions, tables.metrics)
+        return await self._database.query(lambda connection: listing.count(connection, wanted))
 
 
 async def _find(connection: AsyncConnection, session_id: str) -> SessionRecord | None:
-    found = await connection.execute(_sessions().where(tables.sessions.c.session_id == session_id))
+    found = await connection.execute(listing.sessions().where(tables.sessions.c.session_id == session_id))
     row = found.mappings().one_or_none()
     return None if row is None else session_of(row)
 
@@ -427,31 +366,3 @@ async def _words(
         select(tables.sessions.c.session_id, column).where(tables.sessions.c.session_id == session_id)
     )
     return found.mappings().one_or_none()
-
-
-async def _mark(connection: AsyncConnection, session_id: str, **columns: Any) -> None:
-    await connection.execute(
-        update(tables.sessions).where(tables.sessions.c.session_id == session_id).values(**columns)
-    )
-
-
-async def _settle(connection: AsyncConnection, session_id: str, outcome: Refinement) -> bool:
-    """Whether the session was waiting for its second hearing; then it no longer is."""
-    settled = await connection.execute(
-        update(tables.sessions)
-        .where(
-            tables.sessions.c.session_id == session_id,
-            tables.sessions.c.refinement == Refinement.WAITING,
-            tables.sessions.c.state != SessionState.OPEN,
-        )
-        .values(refinement=outcome)
-    )
-    return settled.rowcount == 1
-
-
-async def _give_up(connection: AsyncConnection, session_id: str, why: Refinement) -> bool:
-    if not await _settle(connection, session_id, why):
-        return False
-    live = full_text(line.text for line in await read_lines(connection, session_id))
-    await outbox.release(connection, session_id, text=live, at=datetime.now(UTC))
-    return True

@@ -207,6 +207,8 @@ class TestStored:
             ("/api/v1/sessions?limit=0", 400),
             ("/api/v1/sessions?limit=x", 400),
             ("/api/v1/sessions?state=odd", 400),
+            ("/api/v1/sessions?refinement=odd", 400),
+            ("/api/v1/sessions?delivery=odd", 400),
             ("/api/v1/sessions?before=odd", 400),
             ("/nowhere", 404),
         ],
@@ -221,6 +223,18 @@ class TestStored:
         await finished(box, "one")
 
         assert (await get(box, "/api/v1/sessions/one/transcript?format=docx"))[0] == 400
+
+    async def test_the_list_is_narrowed(self, box):
+        await finished(box, "a")
+
+        for query, found in (
+            ("refinement=none", 1),
+            ("refinement=done", 0),
+            ("room=x", 0),
+            ("delivery=parked", 0),
+        ):
+            _, page = await get(box, f"/api/v1/sessions?{query}")
+            assert (len(page["sessions"]), page["total"]) == (found, found)
 
 
 class TestHealth:

@@ -31,9 +31,10 @@ from ambientd.core.transcript import Line
 from ambientd.store import tables
 from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
+from ambientd.store.listing import cursor
 from ambientd.store.rows import full_text_row, moment_text
 from ambientd.store.search import search
-from ambientd.store.sessions import Sessions, cursor
+from ambientd.store.sessions import Sessions
 from ambientd.store.vault import Seal, vault_of
 from bench.report import Section
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stored_speech import BEGAN, begin, figures, gap, line
 
+from ambientd.core.delivery import UploadStatus
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.record import EndReason, SessionRecord, SessionState
+from ambientd.core.record import Box, EndReason, Refinement, SessionRecord, SessionState
 from ambientd.errors import ClientError
-from ambientd.store.database import open_database
+from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
+from ambientd.store.listing import Wanted, cursor
 from ambientd.store.refusals import BadCursor, SessionExists, SessionNotOpen
-from ambientd.store.sessions import Sessions, cursor
+from ambientd.store.sessions import Sessions
 
 
 async def end(sessions: Sessions, session_id: str, reason: EndReason = EndReason.CLIENT) -> None:
@@ -236,12 +239,12 @@ class TestList:
 
     @pytest.mark.usefixtures("week")
     async def test_of_one_state(self, sessions: Sessions) -> None:
-        ended = await sessions.list_sessions(50, state=SessionState.ENDED)
+        ended = await sessions.list_sessions(50, wanted=Wanted(state=SessionState.ENDED))
 
         assert [record.session_id for record in ended] == ["s6", "s4", "s2", "s0"]
         assert await sessions.count() == 7
-        assert await sessions.count(SessionState.ENDED) == 4
-        assert await sessions.count(SessionState.INTERRUPTED) == 0
+        assert await sessions.count(Wanted(SessionState.ENDED)) == 4
+        assert await sessions.count(Wanted(SessionState.INTERRUPTED)) == 0
 
     @pytest.mark.parametrize(
         "cursor", ["", "nonsense", "2026-01-15T10:00:00Z", "2026-01-15T10:00:00Z~s", "~s"]
@@ -251,3 +254,38 @@ class TestList:
             await sessions.list_sessions(5, before=cursor)
 
         assert refusal.value.code == "bad_cursor"
+
+
+async def test_the_list_is_narrowed_by_room_refinement_and_delivery(
+    sessions: Sessions, lines: Lines, database: Database
+) -> None:
+    """Each alone and all together; the total counts the same ones."""
+    for number, room in enumerate(["A", "B", "A", "B", "A"]):
+        name = f"s{number}"
+        await sessions.create(
+            name, connected_at=BEGAN, client="x", language="en", model="m", box=Box(room=room)
+        )
+        if number:
+            await lines.append_line(name, line(0), figures([line(0)]))
+        await sessions.finalise(
+            name,
+            state=SessionState.ENDED,
+            reason=EndReason.CLIENT,
+            ended_at=BEGAN,
+            metrics=figures([]),
+            refinement=Refinement.WAITING if number > 2 else Refinement.NONE,
+        )
+
+    async def found(**wanted: Any) -> list[str]:
+        page = await sessions.list_sessions(50, wanted=Wanted(**wanted))
+        assert await sessions.count(Wanted(**wanted)) == len(page)
+        return sorted(record.session_id for record in page)
+
+    assert await found(room="A") == ["s0", "s2", "s4"]
+    assert await found(refinement=Refinement.WAITING) == ["s3", "s4"]
+    assert await found(delivery=UploadStatus.HELD) == ["s3", "s4"]
+    assert await found(delivery=UploadStatus.PENDING) == ["s1", "s2"]
+    assert await found(room="A", delivery=UploadStatus.HELD, state=SessionState.ENDED) == ["s4"]
+    assert await found(room="C") == []
+    deliveries = [record.delivery for record in await sessions.list_sessions(50)]
+    assert deliveries.count(None) == 1
