@@ -240,7 +240,11 @@ class TestStored:
 class TestHealth:
     async def test_alive_and_ready(self, box):
         assert await get(box, "/healthz") == (200, {"status": "ok"})
-        assert (await get(box, "/readyz"))[1]["checks"] == {"model": "ok", "store": "ok"}
+        assert (await get(box, "/readyz"))[1]["checks"] == {
+            "model": "ok",
+            "store": "ok",
+            "disk": "ok",
+        }
 
     async def test_not_ready_without_a_store(self, box):
         box.database.path.unlink()
