@@ -7,10 +7,10 @@ What libsndfile reads is read: WAV, FLAC, MP3, Ogg and others, at any rate, with
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 import soundfile
@@ -54,67 +54,102 @@ def read_audio(path: Path, *, block: int = BLOCK) -> Iterator[bytes]:
     return _blocks(path, block * BYTES_PER_SAMPLE)
 
 
+def read_recording(content: BinaryIO, *, block: int = BLOCK) -> tuple[float, Iterator[bytes]]:
+    """The length in seconds of a recording that was sent, and its audio as :func:`read_audio` gives it.
+
+    ``content``: the whole file, seekable.  The length is what the file's head says: of an MP3 it may be a guess.
+
+    Raises:
+        AudioUnreadable: as :func:`read_audio`.
+    """
+    size = content.seek(0, os.SEEK_END)
+    content.seek(0)
+    if size == 0:
+        raise AudioUnreadable(
+            "the file is empty", hint="Send the recording as the body, or as the part named file."
+        )
+    length = _length("the file", content)
+    content.seek(0)
+    return length, _decoded("the file", content, size, content.tell, block * BYTES_PER_SAMPLE)
+
+
 def _check(path: Path) -> None:
     if not path.is_file():
         raise AudioUnreadable(f"{path.name} is not a file.")
     if path.stat().st_size == 0:
         raise AudioUnreadable(f"{path.name} is empty.", hint="The recording did not reach the disk.")
     try:
-        with path.open("rb"), _decoder_notes_hidden(), soundfile.SoundFile(path) as file:
-            rate, frames = file.samplerate, file.frames
+        path.open("rb").close()
     except OSError as error:
         raise AudioUnreadable(f"{path.name} cannot be opened: {error.strerror}.") from error
+    _length(path.name, path)
+
+
+def _length(name: str, source: Path | BinaryIO) -> float:
+    """Seconds that a recording's head promises; checks all that its head can tell."""
+    try:
+        with _decoder_notes_hidden(), soundfile.SoundFile(source) as file:
+            rate, frames = file.samplerate, file.frames
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless .raw, its rate unknown
-        raise AudioUnreadable(f"{path.name} is in no audio format known here.", hint=_CONVERT) from error
+        raise AudioUnreadable(f"{name} is in no audio format known here.", hint=_CONVERT) from error
     if not _SLOWEST <= rate <= _FASTEST:
-        raise AudioUnreadable(f"{path.name} claims {rate} samples a second: it is damaged.", hint=_CONVERT)
+        raise AudioUnreadable(f"{name} claims {rate} samples a second: it is damaged.", hint=_CONVERT)
     if frames == 0:
-        raise AudioUnreadable(f"{path.name} holds no audio.", hint="The recording was never finished.")
+        raise AudioUnreadable(f"{name} holds no audio.", hint="The recording was never finished.")
+    return float(frames / rate)
 
 
 def _blocks(path: Path, size: int) -> Iterator[bytes]:
-    """PCM16 in blocks of ``size`` bytes; then, if the file is damaged, the error that says so."""
     # The descriptor is our own, because its position tells at the end how much of the file was read.
     with path.open("rb") as handle:
-        with _decoder_notes_hidden():
-            file = soundfile.SoundFile(handle.fileno(), closefd=False)
-        with file:
-            rate: int = file.samplerate
-            resampler = None if rate == RATE else soxr.ResampleStream(rate, RATE, 1, dtype="float32")
-            waiting = bytearray()
-            done = 0
-            fault: AudioUnreadable | None = None
-            last = False
-            while not last:
-                try:
-                    audio = _next_mono(file)
-                except soundfile.LibsndfileError as error:
-                    fault = AudioUnreadable(
-                        f"{path.name} is damaged or cut off: only its first {done / rate:.1f} s can be read."
-                    )
-                    fault.__cause__ = error
-                    audio = np.zeros(0, dtype=np.float32)
-                last = not len(audio)
-                done += len(audio)
-                # The resampler holds back half a filter's length; ``last`` makes it give that too.
-                heard = audio if resampler is None else resampler.resample_chunk(audio, last=last)
-                waiting += to_pcm16(heard)
-                while len(waiting) >= size:
-                    yield bytes(waiting[:size])
-                    del waiting[:size]
-            if waiting:
-                yield bytes(waiting)
-            if fault is not None:
-                raise fault
-            # Without a length tag the length of an MP3 is a guess from its first frame, and reading stops
-            # there: with a variable bit rate most of the file can be missing and nothing would say so.
-            size_on_disk = os.fstat(handle.fileno()).st_size
-            unread = size_on_disk - os.lseek(handle.fileno(), 0, os.SEEK_CUR)
-            if file.format == "MP3" and unread > _UNREAD_SHARE * size_on_disk:
-                raise AudioUnreadable(
-                    f"{path.name} hides its length: only its first {done / rate:.1f} s can be read.",
-                    hint=_CONVERT,
+        descriptor = handle.fileno()
+
+        def position() -> int:
+            return os.lseek(descriptor, 0, os.SEEK_CUR)
+
+        yield from _decoded(path.name, descriptor, os.fstat(descriptor).st_size, position, size)
+
+
+def _decoded(
+    name: str, source: int | BinaryIO, length: int, position: Callable[[], int], size: int
+) -> Iterator[bytes]:
+    """PCM16 in blocks of ``size`` bytes; then, if the file of ``length`` bytes is damaged, the error that says so."""
+    with _decoder_notes_hidden():
+        file = soundfile.SoundFile(source, closefd=False)
+    with file:
+        rate: int = file.samplerate
+        resampler = None if rate == RATE else soxr.ResampleStream(rate, RATE, 1, dtype="float32")
+        waiting = bytearray()
+        done = 0
+        fault: AudioUnreadable | None = None
+        last = False
+        while not last:
+            try:
+                audio = _next_mono(file)
+            except soundfile.LibsndfileError as error:
+                fault = AudioUnreadable(
+                    f"{name} is damaged or cut off: only its first {done / rate:.1f} s can be read."
                 )
+                fault.__cause__ = error
+                audio = np.zeros(0, dtype=np.float32)
+            last = not len(audio)
+            done += len(audio)
+            # The resampler holds back half a filter's length; ``last`` makes it give that too.
+            heard = audio if resampler is None else resampler.resample_chunk(audio, last=last)
+            waiting += to_pcm16(heard)
+            while len(waiting) >= size:
+                yield bytes(waiting[:size])
+                del waiting[:size]
+        if waiting:
+            yield bytes(waiting)
+        if fault is not None:
+            raise fault
+        # Without a length tag the length of an MP3 is a guess from its first frame, and reading stops
+        # there: with a variable bit rate most of the file can be missing and nothing would say so.
+        if file.format == "MP3" and length - position() > _UNREAD_SHARE * length:
+            raise AudioUnreadable(
+                f"{name} hides its length: only its first {done / rate:.1f} s can be read.", hint=_CONVERT
+            )
 
 
 def _next_mono(file: soundfile.SoundFile) -> Samples:

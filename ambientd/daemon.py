@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,12 +37,14 @@ from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper, kernels
 from ambientd.errors import OperatorError, StoreUnavailable
 from ambientd.loopdelay import loop_delay
+from ambientd.recordings import receive
 from ambientd.session.capacity import FIRST_GUESS, Capacity, Ceiling
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.limits import Limits
 from ambientd.session.refiner import StoredArchive, open_refiner
 from ambientd.session.registry import open_registry
 from ambientd.session.session import Terms
+from ambientd.session.uploads import open_uploads
 from ambientd.store.answers import Answers
 from ambientd.store.audit import Action, Audit, open_audit
 from ambientd.store.backup import clear_unfinished
@@ -149,18 +152,32 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 workers=count,
             )
         )
+        ledger = StoredLedger(sessions, Lines(database), ended=courier.wake)
+        box = Box(
+            id=this_box,
+            room=settings.box.room or None,
+            quantisation=engine.quantisation,
+        )
+        uploads = await stack.enter_async_context(
+            open_uploads(
+                decoder=lanes,
+                detector=detector.stream,
+                ledger=ledger,
+                describe=sessions.describe,
+                model=model,
+                box=box,
+                most=settings.uploads.queue,
+                longest=settings.uploads.max_duration,
+            )
+        )
         registry = await stack.enter_async_context(
             open_registry(
                 most=settings.server.max_connections,
                 model=model,
                 detector=detector.stream,
                 decoder=lanes,
-                ledger=StoredLedger(sessions, Lines(database), ended=courier.wake),
-                box=Box(
-                    id=this_box,
-                    room=settings.box.room or None,
-                    quantisation=engine.quantisation,
-                ),
+                ledger=ledger,
+                box=box,
                 capacity=Capacity(
                     lanes.count,
                     Ceiling(
@@ -182,6 +199,8 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         app = application(
             Services(
                 registry=registry,
+                uploads=uploads,
+                receive=partial(receive, settings.uploads.max_bytes),
                 sessions=sessions,
                 lines=Lines(database),
                 database=database,
@@ -211,6 +230,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         door = await _open_door(stack, app, settings)
         # Sessions end while the door is still open, so that clients get their last lines.
         # Of the time allowed a part is kept for marking what is not done, and for the sockets to close.
+        stack.push_async_callback(uploads.close)
         stack.push_async_callback(refiner.close)
         stack.push_async_callback(registry.close, within=0.5 * settings.server.shutdown_timeout)
         logger.info("ready", extra={"host": door.host, "port": door.port, "version": __version__})

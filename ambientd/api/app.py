@@ -20,6 +20,7 @@ from ambientd.api import (
     status,
     stream,
     sync,
+    transcriptions,
 )
 from ambientd.api.faults import faults
 from ambientd.api.services import SERVICES, Services
@@ -40,7 +41,21 @@ def application(services: Services) -> web.Application:
     """The application for these services; it owns nothing and closes nothing."""
     app = web.Application(middlewares=[faults])
     app[SERVICES] = services
-    for room in (stream, live, history, details, search, health, auditing, backups, purging, status, sync):
+    rooms = (
+        stream,
+        live,
+        history,
+        details,
+        search,
+        health,
+        auditing,
+        backups,
+        purging,
+        status,
+        sync,
+        transcriptions,
+    )
+    for room in rooms:
         app.add_routes(room.routes)
     if services.web:
         _add_pages(app, services.web)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from ambientd.core.decoding import Load
 from ambientd.core.delivery import SyncStatus, Upload
 from ambientd.session.registry import Registry
 from ambientd.session.session import Terms
+from ambientd.session.uploads import Source, Uploads
 from ambientd.store.answers import Answers
 from ambientd.store.audit import Audit
 from ambientd.store.backups import Backups
@@ -95,6 +96,18 @@ class About:
     """Seconds, the longest delay of the event loop in the last minute."""
 
 
+class Transfer(Source, Protocol):
+    """A recording on its way in."""
+
+    async def write(self, chunk: bytes) -> None:
+        """Takes the next bytes of the file."""
+        ...
+
+    async def finish(self) -> None:
+        """The file is complete: finds out what it is."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything behind the door."""
@@ -111,6 +124,9 @@ class Services:
     backups: Backups
     engine: Engine
     metrics: CollectorRegistry
+    uploads: Uploads
+    receive: Callable[[], Awaitable[Transfer]]
+    """Makes ready for a recording that is about to be sent."""
     terms: Callable[[], Terms]
     """The terms a new session is opened with."""
     model: str

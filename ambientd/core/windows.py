@@ -37,8 +37,8 @@ class Cuts:
     threshold: float = 0.5
     release: float = 0.35
     lead: int = RATE // 2
-    least: int = 14 * RATE
-    most: int = 26 * RATE
+    least: int = 20 * RATE
+    most: int = 28 * RATE
     pause: int = RATE // 4
     """A shorter hush is the stop of a consonant."""
     patience: int = 5 * RATE
@@ -88,7 +88,7 @@ def next_window(judged: Judged, *, complete: bool, cuts: Cuts = USUAL) -> Window
     if len(judged) < most:
         return None
     if complete and last < most + least:  # rule 5
-        least, most = max(1, last // 2 - least // 2), min(most, last // 2 + least // 2)
+        least, most = max(1, last // 2 - least // 4), min(most, last // 2 + least // 4)
     return Window(_cut(judged, spoken, least, most, cuts), speech=True)
 
 

@@ -1,9 +1,11 @@
-"""One conversation heard a second time: window by window, as far as its audio has come.
+"""One conversation heard a second time.
 
-    Rule 1  Each sample is heard again, is silence, or keeps its live words; never two of them.
-    Rule 2  Live words are kept where the audio had to give way, where the decode failed, and where what it gave cannot
+    Rule 1  It is heard in several ways, each with its own prompt and its own cuts: they make different mistakes.  The
+            last gives the frame, and every word of it is put to the vote among all, the live text included.
+    Rule 2  Each sample is heard again, is silence, or keeps its live words; never two of them.
+    Rule 3  Live words are kept where the audio had to give way, where the decode failed, and where what it gave cannot
             be believed: a second hearing never takes away what the first one found.
-    Rule 3  Audio is destroyed as soon as its window has been heard, and all of it at the end.
+    Rule 4  Audio is destroyed as soon as all have heard it, and all of it at the end.
 
 What comes of it is put together with the live words by :mod:`ambientd.core.final`.
 """
@@ -12,64 +14,106 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Final
 
-import numpy as np
-
-from ambientd.core import plausibility
 from ambientd.core.audio import RATE, Samples
-from ambientd.core.decoding import Decoder, Rank
+from ambientd.core.decoding import Decoder, Heard
 from ambientd.core.final import Stretch, final_lines, joined
-from ambientd.core.segmenter import FRAME, Piece, Rules
-from ambientd.core.transcript import Line
-from ambientd.core.windows import USUAL, Cuts, next_window
-from ambientd.errors import DecodeFailed
-from ambientd.session.ear import Hearing, hear
+from ambientd.core.segmenter import Piece
+from ambientd.core.transcript import Gap, Line
+from ambientd.core.vote import Ballot, vote
+from ambientd.core.windows import Cuts
+from ambientd.session.ear import Hearing
 from ambientd.session.inbox import Hole
+from ambientd.session.reader import Reader, Style
 from ambientd.session.reel import Reel
 
-MOST_CARRIED: Final = 2
-"""Windows in a row that may be left before their end; then the live words of the rest are kept."""
+LONG: Final = Cuts()
+MIDDLE: Final = Cuts(least=14 * RATE, most=26 * RATE)
+SHORT: Final = Cuts(least=8 * RATE, most=16 * RATE)
+"""Source of these and of who hears with which: measured, docs/benchmarks.md."""
 
-BREATH: Final = 8
-"""Frames of silence at which hearing may begin again after a stretch that was lost: a quarter of a second."""
+LIVE: Final = 20 * RATE
+"""Samples after which live text is there: the longest piece, and time to hear it."""
 
-Style = Callable[[], tuple[str, str]]
-"""The language and the prompt in force."""
+ASTRAY: Final = RATE * 3 // 2
+"""Samples by which two hearings may place a word differently."""
 
 
 class Draft:
     """The second text of one session in the making.  Times are samples since the session started."""
 
     def __init__(
-        self, session_id: str, reel: Reel, *, style: Style, cuts: Cuts = USUAL, gate: Rules | None = None
+        self,
+        session_id: str,
+        reel: Reel,
+        *,
+        style: Style,
+        live: bool = True,
+        cuts: Sequence[Cuts] = (LONG, MIDDLE, SHORT),
     ) -> None:
+        """``live``: whether there is a live text; without one, a third way of hearing has its vote.
+
+        ``cuts``: of the frame, of the hearing without a prompt, and of the third.
+        """
         self.session_id = session_id
         self.reel = reel
         self.stir: Callable[[], None] = lambda: None
         """Called when there may be something to hear."""
-        self.style = style
-        self.at = reel.origin
-        """All before is dealt with."""
         self.complete = False
         """No more audio will come."""
-        self.lines: list[Line] = []
-        self.model = ""
+        long, middle, short = cuts
+        self._frame = Reader(reel, long, style, correct=self._vote)
+        self._others = [Reader(reel, middle, lambda: (style()[0], ""))]
+        if not live:
+            self._others.append(Reader(reel, short, style))
+        self._before: list[Stretch] = [(0, reel.origin)]
+        """Of what lies before the reel there never was audio."""
+        self._live: list[Line] = []
+        self._used = [-1] * (1 + len(self._others))
+        """Of the live text and of each of the others: where the last word stands that has had its vote."""
+        self._delay = LIVE if live else 0
+
+    @property
+    def at(self) -> int:
+        """All before is dealt with."""
+        return self._frame.at
+
+    @property
+    def lines(self) -> list[Line]:
+        """The refined lines so far."""
+        return self._frame.lines
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """Where nothing to believe was heard, and why."""
+        return self._frame.gaps
+
+    @property
+    def model(self) -> str:
         """Name of the model that heard it."""
-        self.kept: list[Stretch] = [(0, reel.origin)]
-        """Where the live words stand.  Of what lies before the reel there never was audio."""
-        self.heard: list[Stretch] = []
-        self.silent: list[Stretch] = []
-        self.seconds = 0.0
+        return self._frame.model
+
+    @property
+    def seconds(self) -> float:
         """Of the engine's time."""
-        self._cuts = cuts
-        self._gate = gate or Rules()
-        self._carried = 0
-        self._seam = False
-        """Whether the next window begins a little before the end of the last line."""
-        self._last_words: Sequence[str] = ()
-        self._reached = reel.origin
-        """How far the lines go."""
+        return sum(reader.seconds for reader in (self._frame, *self._others))
+
+    @property
+    def kept(self) -> list[Stretch]:
+        """Where the live words stand."""
+        return [*self._before, *self._frame.lost]
+
+    @property
+    def kept_samples(self) -> int:
+        """Samples that keep their live words."""
+        return sum(end - start for start, end in joined(self.kept))
+
+    @property
+    def dealt(self) -> list[Stretch]:
+        """All that is heard, silent or kept, in no order."""
+        return [*self.kept, *self._frame.heard, *self._frame.silent]
 
     @property
     def backlog(self) -> int:
@@ -84,7 +128,12 @@ class Draft:
     @property
     def ready(self) -> bool:
         """Whether it is worth asking for the next window."""
-        return self.complete or self.reel.judged_end - self.at >= self._cuts.most
+        known = self.reel.judged_end
+        return self.complete or any(known - r.at >= r.cuts.most for r in (self._frame, *self._others))
+
+    def committed(self, line: Line) -> None:
+        """Takes a line of the live text."""
+        self._live.append(line)
 
     def receive(self, audio: Samples | Hole) -> None:
         """Takes audio that the voice detector is about to judge."""
@@ -95,112 +144,72 @@ class Draft:
         if self.ready:
             self.stir()
 
-    def next_piece(self) -> Piece | None:
-        """The next window to be heard, once enough is known of it; passes over silence and what was lost."""
-        cuts, reel = self._cuts, self.reel
-        enough = (cuts.most + cuts.least) // FRAME
+    def next_piece(self) -> tuple[Reader, Piece] | None:
+        """The next window to be heard and who hears it, once enough is known of it."""
+        end, frame = self.reel.end, self._frame
         while True:
-            self._skip_lost()
-            judged = reel.judged(self.at, enough + 1)
-            whole = self.complete and len(judged) <= enough
-            window = next_window(judged, complete=whole, cuts=cuts) if len(judged) else None
-            if window is None:
-                if self.complete and not len(judged):
-                    self._pass(reel.end)  # less than a frame, which was never judged
-                return None
-            # The last few samples of a session are less than a frame, and were never judged.
-            last = whole and window.end == len(judged)
-            end = reel.end if last else min(reel.end, self.at + window.end * FRAME)
-            voiced = judged[: window.end] >= cuts.threshold
-            peak = float(judged[: window.end].max())
-            speech = int(np.count_nonzero(voiced)) * FRAME
-            is_speech = self._seam or (speech >= self._gate.min_speech and peak >= self._gate.min_peak)
-            if window.speech and is_speech:
-                return Piece(self.at, reel.audio(self.at, end), voiced, peak, "pause")
-            self._pass(end)
-
-    async def hear(self, decoder: Decoder, piece: Piece) -> None:
-        """Hears the window that :meth:`next_piece` gave."""
-        language, prompt = self.style()
-        try:
-            hearing = await hear(
-                decoder,
-                piece,
-                language=language,
-                prompt=prompt,
-                may_carry=self._carried < MOST_CARRIED,
-                rank=Rank.BACKGROUND,
+            before = frame.at
+            # The others first, as far as the frame's next window can reach: it waits for their votes.
+            reach = before + frame.cuts.most + frame.cuts.lead
+            for reader in self._others:
+                if reader.at < reach and (piece := reader.next_piece(complete=self.complete, within=end)):
+                    return reader, piece
+            known = min(
+                [end if self.complete else end - self._delay, *(reader.at for reader in self._others)]
             )
-        except DecodeFailed:
-            self.keep(piece.end)
-            return
-        self.seconds += hearing.seconds
-        self.model = hearing.heard.model
-        if self._seam:
-            heard = plausibility.without_repetition(hearing.heard, self._last_words, self._reached)
-            hearing = replace(hearing, heard=heard)
-        self._write(piece, hearing)
+            piece = frame.next_piece(complete=self.complete, within=known)
+            self._forget()
+            if piece is not None:
+                return frame, piece
+            if frame.at == before:
+                return None
+
+    async def hear(self, decoder: Decoder, reader: Reader, piece: Piece) -> None:
+        """Hears what :meth:`next_piece` gave."""
+        await reader.hear(decoder, piece)
+        self._forget()
 
     def keep(self, end: int) -> None:
         """Keeps the live words as far as ``end``."""
-        self.kept.append((self.at, end))
-        self._advance(end)
+        for reader in (self._frame, *self._others):
+            reader.lose(end)
+        self._forget()
 
     def final(self, live: Sequence[Line]) -> list[Line]:
         """The final lines: the refined ones, and of the live ones what is kept."""
         return final_lines(self.lines, live, self.kept)
 
-    @property
-    def kept_samples(self) -> int:
-        """Samples that keep their live words."""
-        return sum(end - start for start, end in joined(self.kept))
+    def _forget(self) -> None:
+        self.reel.forget(min(reader.at for reader in (self._frame, *self._others)))
 
-    def _write(self, piece: Piece, hearing: Hearing) -> None:
-        heard, unheard = hearing.heard, hearing.unheard
-        start = max(piece.start, self._reached)
-        end = min(unheard.start, piece.end) if unheard else piece.end
-        if hearing.gap:
-            self.kept.append((max(hearing.gap.start, self.at), hearing.gap.end))
-            self.heard.append((self.at, max(hearing.gap.start, self.at)))
-        else:
-            self.heard.append((self.at, end))
-        if heard.words:
-            segments = tuple(segment.not_before(start) for segment in heard.segments)
-            self.lines.append(
-                Line(
-                    index=len(self.lines),
-                    text=heard.text,
-                    start=start,
-                    end=segments[-1].end if unheard or hearing.gap else max(end, segments[-1].end),
-                    segments=segments,
-                    confidence=plausibility.confidence(heard.words),
-                    language=heard.language,
-                    model=heard.model,
-                    processing_ms=1000 * hearing.seconds,
-                )
-            )
-            self._last_words = [word.text for word in heard.words]
-            self._reached = self.lines[-1].end
-        self._carried = self._carried + 1 if unheard else 0
-        self._advance(end)
-        self._seam = unheard is not None
+    def _vote(self, piece: Piece, hearing: Hearing) -> Heard:
+        """What most of the hearings say was said in a window."""
+        texts = [self._live, *(reader.lines for reader in self._others)]
+        ballots = [
+            self._ballot(lines, used, piece, hearing) for lines, used in zip(texts, self._used, strict=True)
+        ]
+        outcome = vote(hearing.heard.segments, ballots)
+        self._used = [
+            used if last is None else last.start for used, last in zip(self._used, outcome.last, strict=True)
+        ]
+        return replace(hearing.heard, segments=outcome.segments)
 
-    def _skip_lost(self) -> None:
-        """Passes over audio that had to give way, to the next breath: a word cut in two is heard wrong."""
-        if self.reel.start <= self.at:
-            return
-        quiet = self.reel.judged(self.reel.start, RATE * 10 // FRAME) < self._cuts.release
-        runs = np.convolve(quiet, np.ones(BREATH), "valid") if len(quiet) >= BREATH else np.empty(0)
-        breath = np.flatnonzero(runs == BREATH)
-        self.keep(self.reel.start + (int(breath[0]) * FRAME if len(breath) else 0))
+    @staticmethod
+    def _ballot(lines: Sequence[Line], used: int, piece: Piece, hearing: Hearing) -> Ballot:
+        """The words another hearing has for a window; none where it has not come as far, or was lost there.
 
-    def _pass(self, end: int) -> None:
-        """Nobody speaks before ``end``."""
-        if end > self.at:
-            self.silent.append((self.at, end))
-            self._advance(end)
-
-    def _advance(self, end: int) -> None:
-        self._seam = False
-        self.at = max(self.at, end)
-        self.reel.forget(self.at)
+        ``used``: where its last word stands that an earlier window has had.
+        """
+        near = takewhile(lambda line: line.end > piece.start - ASTRAY, reversed(lines))
+        words = [
+            word
+            for line in list(near)[::-1]
+            for word in line.words
+            if word.end > piece.start - ASTRAY and word.start < piece.end + ASTRAY and word.start > used
+        ]
+        heard = hearing.heard.words
+        lacking = not words or not heard
+        lacking = (
+            lacking or words[-1].end < heard[-1].end - ASTRAY or words[0].start > heard[0].start + ASTRAY
+        )
+        return Ballot([] if lacking else words, loose=True)

@@ -26,9 +26,10 @@ from ambientd.core.record import Refinement
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Line
 from ambientd.errors import StoreUnavailable
-from ambientd.session.draft import Draft, Style
+from ambientd.session.draft import Draft
 from ambientd.session.hub import Hub
 from ambientd.session.ledger import then
+from ambientd.session.reader import Reader, Style
 from ambientd.session.reel import Shelf
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
@@ -143,7 +144,7 @@ class Refiner:
                 if piece is None:
                     await self._conclude(work)
                 else:
-                    await self._hear(work, piece)
+                    await self._hear(work, *piece)
             # One room's defect must not end the second hearing of the others.
             except Exception as error:
                 session_id = work.draft.session_id
@@ -172,7 +173,7 @@ class Refiner:
             else:
                 await self._conclude(work)
 
-    def _next(self) -> tuple[_Work | None, Piece | None]:
+    def _next(self) -> tuple[_Work | None, tuple[Reader, Piece] | None]:
         """What to hear now, and of which session; no piece where the session is done."""
         works = self._works.values()
         idle = [work for work in works if not (work.busy or work.concluded) and work.draft.ready]
@@ -186,13 +187,13 @@ class Refiner:
                 return work, piece
         return None, None
 
-    async def _hear(self, work: _Work, piece: Piece) -> None:
+    async def _hear(self, work: _Work, reader: Reader, piece: Piece) -> None:
         draft = work.draft
         before, spent = draft.at, draft.seconds
         work.busy = True
         try:
             async with asyncio.timeout(None) as work.patience:
-                await draft.hear(self._decoder, piece)
+                await draft.hear(self._decoder, reader, piece)
         except TimeoutError:
             pass  # its time is up, or nobody needs it any more
         finally:

@@ -175,7 +175,7 @@ class Registry:
                 model=self.model,
                 sample_rate=terms.sample_rate,
                 # With these two the centre can order the sessions of a box whose clock was wrong.
-                boot_id=_boot_id(),
+                boot_id=boot_id(),
                 monotonic_start=time.monotonic(),
                 box=self._box,
                 ephemeral=terms.ephemeral,
@@ -305,7 +305,7 @@ def _going_away() -> ClientError:
 
 
 @cache
-def _boot_id() -> str | None:
+def boot_id() -> str | None:
     """The kernel's id of this boot; ``None`` where the kernel does not tell."""
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text().strip() if path.is_file() else None

@@ -79,6 +79,8 @@ class Scribe:
         """In force: as set, or as detected."""
         self.prompt = prompt
         self.abandoned = False
+        self.committed: Callable[[Line], None] = lambda _: None
+        """Called with each line once it is stored."""
         self._session_id = session_id
         self._decoder = decoder
         self._ledger = ledger
@@ -280,6 +282,7 @@ class Scribe:
         self._committed_end = line.end
         self._last_words = [word.text for word in line.words]
         self._shown = False
+        self.committed(line)
         self._hub.publish(protocol.transcript(line, session_time=self._clock()))
 
     async def mark(self, gap: Gap) -> None:

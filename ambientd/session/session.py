@@ -127,6 +127,8 @@ class Session:
             arrived=self._turn,
             spacing=self._capacity.spacing,
         )
+        if self._draft:
+            self._scribe.committed = self._draft.committed
         self._reason: EndReason | None = None
         self._ended_at: datetime | None = None
         self._acknowledged = self._intake.taken

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from scripted import Engine, detect, terms_of
 from ambientd.api import metrics
 from ambientd.api.app import application
 from ambientd.api.services import Services
+from ambientd.core.record import Box as Appliance
 from ambientd.core.segmenter import Detect
+from ambientd.recordings import receive
 from ambientd.session.capacity import Capacity
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.refiner import Refiner, StoredArchive, open_refiner
 from ambientd.session.registry import Registry, open_registry
+from ambientd.session.uploads import Uploads, open_uploads
 from ambientd.store.answers import Answers
 from ambientd.store.audit import open_audit
 from ambientd.store.backups import Backups
@@ -47,6 +51,11 @@ class Box:
     database: Database
     engine: Engine
     refiner: Refiner
+    uploads: Uploads
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self.database)
 
     async def connect(self, path: str = "/ws/transcribe", **options: Any) -> aiohttp.ClientWebSocketResponse:
         return await self.http.ws_connect(self.url + path, **options)
@@ -72,6 +81,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             folder: Path | None = None,
             low_water: int = 0,
             detector: Detect = detect,
+            queue: int = 4,
             **terms: Any,
         ) -> Box:
             engine = engine or Engine()
@@ -91,6 +101,18 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                 )
             )
             courier = await stack.enter_async_context(open_courier(database, route))
+            uploads = await stack.enter_async_context(
+                open_uploads(
+                    decoder=engine,
+                    detector=lambda: detect,
+                    ledger=StoredLedger(sessions, lines),
+                    describe=sessions.describe,
+                    model="scripted",
+                    box=Appliance(),
+                    most=queue,
+                    longest=300,
+                )
+            )
             registry = await stack.enter_async_context(
                 open_registry(
                     most=most,
@@ -109,6 +131,8 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             app = application(
                 Services(
                     registry=registry,
+                    uploads=uploads,
+                    receive=partial(receive, 2_000_000),
                     sessions=sessions,
                     lines=lines,
                     database=database,
@@ -135,7 +159,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            return Box(url, http, registry, database, engine, refiner)
+            return Box(url, http, registry, database, engine, refiner, uploads)
 
         yield open_one
 

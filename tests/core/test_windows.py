@@ -31,18 +31,18 @@ def windows(judged: Judged) -> list[tuple[int, int, bool]]:
 
 
 def test_the_longest_pause_in_reach_is_where_a_window_ends():
-    judged = talk(15, 0.3, 4, 1.0, 3, 0.4, 30)
+    judged = talk(21, 0.3, 2, 1.0, 2, 0.4, 30)
     window = next_window(judged, complete=False)
     assert window is not None
-    assert 19.3 < window.end / SECOND < 20.3
+    assert 23.3 < window.end / SECOND < 24.3
 
 
 def test_without_a_pause_the_cut_is_where_speech_is_least_likely():
     judged = talk(60)
-    judged[round(20 * SECOND) : round(20.3 * SECOND)] = 0.6
+    judged[round(24 * SECOND) : round(24.3 * SECOND)] = 0.6
     window = next_window(judged, complete=False)
     assert window is not None
-    assert abs(window.end / SECOND - 20.15) < 0.3
+    assert abs(window.end / SECOND - 24.15) < 0.3
 
 
 def test_silence_is_passed_over_to_half_a_second_before_speech():

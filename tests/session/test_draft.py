@@ -14,6 +14,7 @@ from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import Heard, Rank, Request
 from ambientd.core.final import joined
 from ambientd.core.segmenter import FRAME
+from ambientd.core.transcript import Line
 from ambientd.core.windows import Cuts
 from ambientd.errors import DecodeFailed
 from ambientd.session.draft import Draft
@@ -21,10 +22,11 @@ from ambientd.session.inbox import Hole
 from ambientd.session.reel import BLOCK_BYTES, Reel, Shelf
 
 CUTS = Cuts(lead=4 * FRAME, least=2 * RATE, most=4 * RATE, patience=RATE)
+OTHER = Cuts(lead=4 * FRAME, least=RATE, most=3 * RATE, patience=RATE)
 
 
-def draft_of(reel: Reel) -> Draft:
-    return Draft("room-1", reel, style=lambda: ("en", ""), cuts=CUTS)
+def draft_of(reel: Reel, *, live: bool = False) -> Draft:
+    return Draft("room-1", reel, style=lambda: ("en", "Well."), live=live, cuts=(CUTS, OTHER, OTHER))
 
 
 def give(draft: Draft, audio: Samples) -> None:
@@ -38,24 +40,63 @@ def give(draft: Draft, audio: Samples) -> None:
 
 
 async def hear_all(draft: Draft, engine: Engine) -> None:
-    while (piece := draft.next_piece()) is not None:
-        await draft.hear(engine, piece)
+    while (window := draft.next_piece()) is not None:
+        await draft.hear(engine, *window)
 
 
-async def test_windows_are_heard_in_order_in_the_background_with_the_sessions_style():
+async def test_it_is_heard_in_the_background_with_the_sessions_prompt_and_without():
     engine = Engine()
-    draft = Draft("room-1", Shelf(1 << 30).reel(), style=lambda: ("de", "Guten Tag."), cuts=CUTS)
+    draft = draft_of(Shelf(1 << 30).reel(), live=True)
     give(draft, speech(10))
     draft.complete = True
     await hear_all(draft, engine)
-    assert {(r.rank, r.language, r.prompt) for r in engine.requests} == {
-        (Rank.BACKGROUND, "de", "Guten Tag.")
-    }
-    starts = [request.start for request in engine.requests]
-    assert starts == sorted(starts)
+    assert {request.rank for request in engine.requests} == {Rank.BACKGROUND}
+    for prompt in ("", "Well."):
+        starts = [request.start for request in engine.requests if request.prompt == prompt]
+        assert starts == sorted(starts)
+        assert len(starts) > 1
     assert [line.index for line in draft.lines] == list(range(len(draft.lines)))
     assert draft.finished
     assert not draft.kept_samples
+
+
+async def test_what_two_of_three_hearings_say_is_written():
+    def script(request: Request) -> Heard:
+        return heard(request, "I have chest pain." if request.prompt else "I had chest pain.")
+
+    draft = draft_of(Shelf(1 << 30).reel(), live=True)
+    give(draft, speech(2))
+    live = heard(Request(speech(2), 0, 0, "en"), "I had chest pains.").segments
+    draft.committed(Line(0, "", 0, 2 * RATE, live, 0.9, "en", "scripted", 1.0))
+    draft.complete = True
+    await hear_all(draft, Engine(script))
+    assert [line.text for line in draft.lines] == ["I had chest pain."]
+
+
+async def test_without_live_text_a_third_hearing_has_its_vote():
+    def script(request: Request) -> Heard:
+        if len(request.audio) > 3 * RATE:
+            return heard(request, "I have chest pain today doctor")
+        return heard(request, "I had chest pain today doctor")
+
+    draft = draft_of(Shelf(1 << 30).reel())
+    give(draft, speech(3.5))
+    draft.complete = True
+    engine = Engine(script)
+    await hear_all(draft, engine)
+    assert len({request.prompt for request in engine.requests}) == 2
+    assert "had" in draft.lines[0].text
+
+
+async def test_a_window_waits_for_its_live_text_while_the_session_goes_on():
+    draft = draft_of(Shelf(1 << 30).reel(), live=True)
+    engine = Engine()
+    give(draft, speech(20))
+    await hear_all(draft, engine)
+    assert not draft.lines
+    give(draft, speech(5))
+    await hear_all(draft, engine)
+    assert draft.lines
 
 
 async def test_audio_is_destroyed_as_soon_as_it_has_been_heard():
@@ -82,17 +123,18 @@ async def test_where_the_decode_fails_the_live_words_are_kept():
 async def test_what_the_text_does_not_reach_is_heard_again_with_what_follows():
     def early(request: Request) -> Heard:
         whole = heard(request, "It hurts here when I walk")
-        if request.start:
+        if request.start or not request.prompt:
             return whole
         return replace(whole, segments=(replace(whole.segments[0], end=request.start + 11 * RATE // 10),))
 
     engine = Engine(early)
-    draft = draft_of(Shelf(1 << 30).reel())
+    draft = draft_of(Shelf(1 << 30).reel(), live=True)
     give(draft, speech(8))
     draft.complete = True
     await hear_all(draft, engine)
-    assert engine.requests[1].start < engine.requests[0].end
-    assert abs(engine.requests[1].start - RATE) < RATE // 4
+    first, second = [request for request in engine.requests if request.prompt][:2]
+    assert second.start < first.end
+    assert abs(second.start - RATE) < RATE // 4
 
 
 async def test_audio_that_had_to_give_way_keeps_its_live_words_up_to_a_breath():
@@ -156,9 +198,9 @@ async def test_every_sample_is_heard_or_silent_or_keeps_its_live_words(parts, se
     draft.complete = True
     await hear_all(draft, engine)
     assert draft.finished
-    dealt = [*draft.kept, *draft.heard, *draft.silent]
+    dealt = draft.dealt
     assert sum(end - start for start, end in dealt) == draft.reel.end
     assert joined(dealt) == ([(0, draft.reel.end)] if draft.reel.end else [])
     for before, after in zip(draft.lines, draft.lines[1:], strict=False):
         assert before.end <= after.start
-    assert len(engine.requests) <= 3 * (draft.reel.end // CUTS.least + 2)
+    assert len(engine.requests) <= 12 * (draft.reel.end // RATE + 2)  # all three ways, each at worst thrice

@@ -1,0 +1,183 @@
+"""Recordings as files: send one, follow it, read what came of it, break it off.
+
+Fields that may name a patient stand in the form beside the file, never in the address: addresses are logged.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import BodyPartReader, web
+
+from ambientd.api.operator import peer
+from ambientd.api.services import SERVICES, Services, Transfer
+from ambientd.api.stream import check_origin
+from ambientd.core import export, protocol
+from ambientd.core.record import Details, EndReason, SessionRecord, SessionState
+from ambientd.errors import ClientError
+from ambientd.session.uploads import CLIENT, Stage, Upload
+from ambientd.store.audit import Action
+
+routes = web.RouteTableDef()
+
+CHUNK: Final = 65_536
+"""Bytes taken from a body at once."""
+
+LONGEST_FIELD: Final = 4_096
+"""Bytes of a text field."""
+
+FIELDS: Final = ("language", "prompt", "encounter", "patient")
+
+
+@routes.post("/api/v1/transcriptions")
+async def receive(request: web.Request) -> web.Response:
+    """Takes a recording, as the body or as the part ``file`` of a form; answers once all of it is here."""
+    check_origin(request)
+    services = request.app[SERVICES]
+    with services.uploads.place():
+        transfer = await services.receive()
+        try:
+            upload = await _submit(request, services, transfer)
+        except BaseException:
+            await transfer.close()
+            raise
+    return web.json_response(
+        _running(upload), status=202, headers={"Location": f"/api/v1/transcriptions/{upload.session_id}"}
+    )
+
+
+@routes.get("/api/v1/transcriptions/{session_id}")
+async def one(request: web.Request) -> web.Response:
+    """Where a recording stands; once it has ended, with its text."""
+    services = request.app[SERVICES]
+    session_id = request.match_info["session_id"]
+    upload = services.uploads.find(session_id)
+    if upload is not None and upload.stage in (Stage.QUEUED, Stage.RUNNING):
+        return web.json_response(_running(upload))
+    record = await services.sessions.get(session_id)
+    if record is None or record.client != CLIENT:
+        raise _unknown()
+    await services.audit.record(
+        actor="client", action=Action.TRANSCRIPT_READ, object=session_id, origin=peer(request)
+    )
+    return web.json_response(await _ended(services, record, upload))
+
+
+@routes.delete("/api/v1/transcriptions/{session_id}")
+async def cancel(request: web.Request) -> web.Response:
+    """Breaks a recording off; what was heard by then stays, as an interrupted session."""
+    check_origin(request)
+    uploads = request.app[SERVICES].uploads
+    upload = uploads.find(request.match_info["session_id"])
+    if upload is None:
+        raise _unknown()
+    await uploads.cancel(upload)
+    return web.json_response(_running(upload))
+
+
+async def _submit(request: web.Request, services: Services, transfer: Transfer) -> Upload:
+    fields = await _take(request, transfer)
+    wishes = protocol.parse_wishes({k: v for k, v in fields.items() if k in {"language", "prompt"}})
+    terms = services.terms()
+    if wishes.language not in {None, "en"} and not terms.multilingual:
+        raise ClientError("bad_language", "this box's model knows English only", hint='Use "en".')
+    await transfer.finish()
+    said = Details(fields.get("encounter") or None, fields.get("patient") or None)
+    return await services.uploads.submit(
+        transfer,
+        language=wishes.language or terms.language,
+        prompt=terms.prompt if wishes.prompt is None else wishes.prompt,
+        details=said if said != Details() else None,
+    )
+
+
+async def _take(request: web.Request, transfer: Transfer) -> dict[str, str]:
+    """Passes the file on as it comes; gives the text fields beside it."""
+    if request.content_type != "multipart/form-data":
+        async for chunk in request.content.iter_chunked(CHUNK):
+            await transfer.write(chunk)
+        return {}
+    fields: dict[str, str] = {}
+    files = 0
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader):
+                raise ClientError("bad_form", "the form holds a form")
+            if part.name == "file":
+                files += 1
+                while chunk := await part.read_chunk(CHUNK):
+                    await transfer.write(chunk)
+            elif part.name in FIELDS:
+                fields[part.name] = await _text(part)
+            else:
+                raise ClientError(
+                    "unknown_field",
+                    "the form has a part that is not known",
+                    hint=f"Known parts: file, {', '.join(FIELDS)}.",
+                )
+    except ValueError:
+        raise ClientError("bad_form", "the body is not the form that its type says") from None
+    if files != 1:
+        raise ClientError(
+            "bad_form", "the form must hold one part named file", hint="The recording goes there."
+        )
+    return fields
+
+
+async def _text(part: BodyPartReader) -> str:
+    raw = b""
+    while chunk := await part.read_chunk():
+        raw += chunk
+        if len(raw) > LONGEST_FIELD:
+            raise ClientError("bad_field", f"a field holds at most {LONGEST_FIELD} bytes")
+    return raw.decode("utf-8")
+
+
+def _unknown() -> ClientError:
+    return ClientError("no_such_transcription", "no recording has this id")
+
+
+def _running(upload: Upload) -> dict[str, Any]:
+    """The fields of an upload that is known here; none of its words."""
+    return {
+        "id": upload.session_id,
+        "state": upload.stage,
+        "progress": round(upload.progress, 4),
+        "seconds": round(upload.seconds, 1),
+        "seconds_done": round(upload.at / 16_000, 1),
+        "lines": upload.metrics.chunks_processed,
+        "error": upload.fault or None,
+    }
+
+
+async def _ended(services: Services, record: SessionRecord, upload: Upload | None) -> dict[str, Any]:
+    """The fields of an upload that has ended, also before the daemon's last start."""
+    session_id = record.session_id
+    whole = export.as_dict(
+        record, await services.lines.final(session_id), await services.lines.gaps(session_id)
+    )
+    seconds = record.metrics.received_samples / 16_000
+    return {
+        "id": session_id,
+        "state": upload.stage if upload else _stage(record),
+        "progress": 1.0
+        if record.state is SessionState.ENDED
+        else round(upload.progress, 4)
+        if upload
+        else None,
+        "seconds": round(upload.seconds if upload else seconds, 1),
+        "seconds_done": round(seconds, 1),
+        "lines": record.total_chunks,
+        "error": upload.fault or None if upload else None,
+        "text": whole["text"],
+        "segments": [segment for line in whole["lines"] for segment in line["segments"]],
+        "gaps": whole["gaps"],
+        "language": record.language,
+        "model": record.model,
+    }
+
+
+def _stage(record: SessionRecord) -> Stage:
+    if record.state is SessionState.ENDED:
+        return Stage.DONE
+    return Stage.CANCELLED if record.reason is EndReason.REST else Stage.INTERRUPTED

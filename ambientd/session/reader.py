@@ -1,0 +1,176 @@
+"""One way of hearing a reel from its beginning to its end: window by window, as far as its audio has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from ambientd.core import plausibility
+from ambientd.core.audio import RATE
+from ambientd.core.decoding import Decoder, Heard, Rank
+from ambientd.core.final import Stretch
+from ambientd.core.segmenter import FRAME, Piece, Rules
+from ambientd.core.transcript import Gap, Line
+from ambientd.core.windows import Cuts, next_window
+from ambientd.errors import DecodeFailed
+from ambientd.session.ear import Hearing, hear
+from ambientd.session.reel import Reel
+
+MOST_CARRIED: Final = 2
+"""Windows in a row that may be left before their end; then the rest is given up."""
+
+BREATH: Final = 8
+"""Frames of silence at which hearing may begin again after a stretch that was lost: a quarter of a second."""
+
+Style = Callable[[], tuple[str, str]]
+"""The language and the prompt in force."""
+
+Correct = Callable[[Piece, Hearing], Heard]
+"""What is to be written of a window, for what was heard in it."""
+
+
+class Reader:
+    """Where it is, and what it has written.  Times are samples since the session started.
+
+    Each sample before :attr:`at` is in one of ``heard``, ``silent`` and ``lost``, and in one only.
+    """
+
+    def __init__(
+        self, reel: Reel, cuts: Cuts, style: Style, *, correct: Correct = lambda _, hearing: hearing.heard
+    ) -> None:
+        self.at = reel.origin
+        """All before is dealt with."""
+        self.lines: list[Line] = []
+        self.model = ""
+        """Name of the model that heard it."""
+        self.heard: list[Stretch] = []
+        self.silent: list[Stretch] = []
+        self.lost: list[Stretch] = []
+        """Where it has no text, though there may have been speech."""
+        self.gaps: list[Gap] = []
+        """Those of them whose audio it had, and why there is no text."""
+        self.seconds = 0.0
+        """Of the engine's time."""
+        self.cuts = cuts
+        self._reel = reel
+        self._style = style
+        self._correct = correct
+        self._gate = Rules()
+        self._carried = 0
+        self._seam = False
+        """Whether the next window begins a little before the end of the last line."""
+        self._last_words: Sequence[str] = ()
+        self._reached = reel.origin
+        """How far the lines go."""
+
+    def next_piece(self, *, complete: bool, within: int) -> Piece | None:
+        """The next window to be heard, once enough is known of it; passes over silence and what was lost.
+
+        ``complete``: no more audio will come.  ``within``: samples; a window that ends later must wait.
+        """
+        cuts, reel = self.cuts, self._reel
+        enough = (cuts.most + cuts.least) // FRAME
+        while True:
+            self._skip_lost()
+            judged = reel.judged(self.at, enough + 1)
+            whole = complete and len(judged) <= enough
+            window = next_window(judged, complete=whole, cuts=cuts) if len(judged) else None
+            if window is None:
+                if complete and not len(judged):
+                    self._pass(reel.end)  # less than a frame, which was never judged
+                return None
+            # The last few samples of a session are less than a frame, and were never judged.
+            last = whole and window.end == len(judged)
+            end = reel.end if last else min(reel.end, self.at + window.end * FRAME)
+            voiced = judged[: window.end] >= cuts.threshold
+            peak = float(judged[: window.end].max())
+            speech = int(np.count_nonzero(voiced)) * FRAME
+            is_speech = self._seam or (speech >= self._gate.min_speech and peak >= self._gate.min_peak)
+            if window.speech and is_speech:
+                if end > within:
+                    return None
+                return Piece(self.at, reel.audio(self.at, end), voiced, peak, "pause")
+            self._pass(end)
+
+    async def hear(self, decoder: Decoder, piece: Piece) -> None:
+        """Hears the window that :meth:`next_piece` gave."""
+        language, prompt = self._style()
+        try:
+            hearing = await hear(
+                decoder,
+                piece,
+                language=language,
+                prompt=prompt,
+                may_carry=self._carried < MOST_CARRIED,
+                rank=Rank.BACKGROUND,
+            )
+        except DecodeFailed:
+            self.gaps.append(Gap(self.at, piece.end, "decode_failed"))
+            self.lose(piece.end)
+            return
+        self.seconds += hearing.seconds
+        self.model = hearing.heard.model
+        heard = self._correct(piece, hearing)
+        if self._seam:
+            heard = plausibility.without_repetition(heard, self._last_words, self._reached)
+        self._write(piece, replace(hearing, heard=heard))
+
+    def lose(self, end: int) -> None:
+        """Gives up what lies before ``end``."""
+        if end > self.at:
+            self.lost.append((self.at, end))
+            self._advance(end)
+
+    def _write(self, piece: Piece, hearing: Hearing) -> None:
+        heard, unheard = hearing.heard, hearing.unheard
+        start = max(piece.start, self._reached)
+        end = min(unheard.start, piece.end) if unheard else piece.end
+        if hearing.gap:
+            gap = replace(hearing.gap, start=max(hearing.gap.start, self.at))
+            self.gaps.append(gap)
+            self.lost.append((gap.start, gap.end))
+            self.heard.append((self.at, gap.start))
+        else:
+            self.heard.append((self.at, end))
+        if heard.words:
+            segments = tuple(segment.not_before(start) for segment in heard.segments)
+            self.lines.append(
+                Line(
+                    index=len(self.lines),
+                    text=heard.text,
+                    start=start,
+                    end=segments[-1].end if unheard or hearing.gap else max(end, segments[-1].end),
+                    segments=segments,
+                    confidence=plausibility.confidence(heard.words),
+                    language=heard.language,
+                    model=heard.model,
+                    processing_ms=1000 * hearing.seconds,
+                )
+            )
+            self._last_words = [word.text for word in heard.words]
+            self._reached = self.lines[-1].end
+        self._carried = self._carried + 1 if unheard else 0
+        self._advance(end)
+        self._seam = unheard is not None
+
+    def _skip_lost(self) -> None:
+        """Passes over audio that had to give way, to the next breath: a word cut in two is heard wrong."""
+        if self._reel.start <= self.at:
+            return
+        quiet = self._reel.judged(self._reel.start, RATE * 10 // FRAME) < self.cuts.release
+        runs = np.convolve(quiet, np.ones(BREATH), "valid") if len(quiet) >= BREATH else np.empty(0)
+        breath = np.flatnonzero(runs == BREATH)
+        self.lose(self._reel.start + (int(breath[0]) * FRAME if len(breath) else 0))
+
+    def _pass(self, end: int) -> None:
+        """Nobody speaks before ``end``."""
+        if end > self.at:
+            self.silent.append((self.at, end))
+            self._advance(end)
+
+    def _advance(self, end: int) -> None:
+        self._seam = False
+        self.at = max(self.at, end)
