@@ -33,7 +33,7 @@ def backup(file: Path, url: str) -> None:
     The daemon goes on meanwhile; where none runs, the database in the settings is read directly.  The backup is
     encrypted: the box's key opens it, and the printed recovery key.  It is opened again before it counts as one.
     """
-    with _appearing(file) as target:
+    with appearing(file) as target:
         try:
             about = _from_daemon(url, target)
         except DaemonUnreachable:
@@ -84,7 +84,7 @@ async def _directly(path: Path, target: BinaryIO) -> dict[str, Any]:
 
 
 @contextmanager
-def _appearing(file: Path) -> Iterator[BinaryIO]:
+def appearing(file: Path) -> Iterator[BinaryIO]:
     """A file that has its name only once it is whole and on the disk; never in the place of another."""
     partial = file.with_name(file.name + ".partial")
     try:

@@ -28,16 +28,20 @@ from statistics import median
 from typing import Any, Final
 
 import file_of_0001
-from sqlalchemy import select
+from sqlalchemy import select, update
 from stored_speech import BEGAN, figures, line
 
 from ambientd.core.record import Box, Details, EndReason, Refinement, SessionState
+from ambientd.ctl.backup import appearing
 from ambientd.store import rotation, tables
 from ambientd.store.audit import open_audit
+from ambientd.store.backup import clear_unfinished, made
 from ambientd.store.database import Database, open_database
-from ambientd.store.endings import destroy
 from ambientd.store.keys import Keys
 from ambientd.store.lines import Lines
+from ambientd.store.restore import check, restore
+from ambientd.store.retention import Retention, Terms
+from ambientd.store.rows import moment_text
 from ambientd.store.sessions import Sessions
 from ambientd.store.vault import Place
 
@@ -227,34 +231,117 @@ async def is_rotated(path: Path, found: Findings) -> None:
     found.expect(Keys(path.parent).filed == keys.filed, "the recovery key brought back another key")
 
 
+DELIVERED: Final = (0, 1, 2)
+LATER: Final = timedelta(days=400)
+
+
+async def fill_and_deliver(path: Path) -> None:
+    """All sessions ended; some of them delivered long ago, the ephemeral one destroyed."""
+    await fill(path)
+    async with open_database(path) as database:
+        for number in range(SESSIONS):
+            await finalise(Sessions(database), number)
+        async with database.write() as connection:
+            await connection.execute(
+                update(tables.uploads)
+                .where(tables.uploads.c.session_id.in_([name(number) for number in DELIVERED]))
+                .values(status="delivered", delivered_at=moment_text(BEGAN))
+            )
+        await database.scrub()
+    with closing(sqlite3.connect(path)) as shell:
+        wrapped = dict(shell.execute("SELECT session_id, hex(wrapped) FROM session_keys"))
+    path.with_name("wrapped").write_text(json.dumps(wrapped))
+
+
+def retention(database: Database) -> Retention:
+    return Retention(database, Terms(timedelta(days=30), timedelta(days=90), delivers=True))
+
+
 async def purge(path: Path, ready: Ready) -> None:
     async with open_database(path) as database:
         ready()
-        for number in range(SESSIONS):
-            await database.transact(lambda connection, number=number: destroy(connection, name(number)))
-        await database.scrub()
+        await retention(database).purge(BEGAN + LATER)
 
 
 async def is_purged(path: Path, found: Findings) -> None:
-    """Each session is whole or gone: no key without words, no words without a key."""
+    """Each session is whole or gone; what is not delivered is whole; the next start ends what was begun."""
     async with open_database(path) as database:
         left = {each.session_id for each in await Sessions(database).list_sessions(100)}
-        for number in range(SESSIONS):
-            if name(number) in left:
+        for number in range(SESSIONS - 1):
+            if name(number) in left or number not in DELIVERED:
                 await is_whole(database, number, found)
-    found.outcomes["gone"] += SESSIONS - len(left)
-    found.outcomes["whole"] += len(left)
-    with closing(sqlite3.connect(path)) as shell:
-        for table in ("session_keys", "realtime_transcript_chunks", "realtime_session_metrics"):
-            rows = {row[0] for row in shell.execute(f"SELECT session_id FROM {table}")}  # noqa: S608
-            found.expect(rows == left, f"{table} has rows of others")
+        found.outcomes["gone"] += SESSIONS - 1 - len(left)
+        found.outcomes["whole"] += len(left)
+        with closing(sqlite3.connect(path)) as shell:
+            for table in ("session_keys", "realtime_transcript_chunks", "realtime_session_metrics"):
+                rows = {row[0] for row in shell.execute(f"SELECT session_id FROM {table}")}  # noqa: S608
+                found.expect(rows == left, f"{table} has rows of others")
+        found.expect((await retention(database).purge(BEGAN + LATER)).scrubbed, "not scrubbed")
+    wrapped = json.loads(path.with_name("wrapped").read_text())
+    for file in path.parent.glob("ambientd.db*"):
+        contents = file.read_bytes()
+        for number in range(SESSIONS - 1):
+            there = bytes.fromhex(wrapped[name(number)]) in contents
+            found.expect(not there or number not in DELIVERED, f"a destroyed key is in {file.name}")
+
+
+async def back_up(path: Path, ready: Ready) -> None:
+    ready()
+    with appearing(path.with_name("taken")) as target, made(path) as backup:
+        target.write(backup.path.read_bytes())
+
+
+async def is_backed_up(path: Path, found: Findings) -> None:
+    """The file is as it was; the backup is whole or is not there; what is half-done is known by its name."""
+    for file in clear_unfinished(path):
+        found.outcomes[f"cleared {file.suffix}"] += 1
+    path.with_name("taken.partial").unlink(missing_ok=True)
+    names = {file.name.removeprefix(path.name) for file in path.parent.iterdir()}
+    found.expect(names <= {"", "-wal", "-shm", ".lock", "box.key", "taken"}, f"there are {names}")
+    if path.with_name("taken").exists():
+        _, contents = check(path, path.with_name("taken"))
+        found.expect((contents.sessions, contents.lines) == (SESSIONS, SESSIONS * LINES), "a torn backup")
+        found.outcomes["made"] += 1
+    async with open_database(path) as database:
+        await Sessions(database).recover()
+        for number in range(SESSIONS - 1):
+            await is_whole(database, number, found)
+
+
+async def fill_back_up_and_go_on(path: Path) -> None:
+    await fill(path)
+    with made(path) as backup:
+        path.with_name("taken").write_bytes(backup.path.read_bytes())
+    async with open_database(path) as database:
+        await Sessions(database).create(
+            "later", connected_at=BEGAN + LATER, client="x", language="en", model="m"
+        )
+
+
+async def put_back(path: Path, ready: Ready) -> None:
+    ready()
+    restore(path, path.with_name("taken"), force=True)
+
+
+async def is_put_back(path: Path, found: Findings) -> None:
+    """The one file or the other is there, whole; if it is the other, the first one is kept beside it."""
+    clear_unfinished(path)
+    async with open_database(path) as database:
+        old = await Sessions(database).get("later") is not None
+        await Sessions(database).recover()
+        for number in range(SESSIONS - 1):
+            await is_whole(database, number, found)
+    found.outcomes["the one of before" if old else "the one restored"] += 1
+    found.expect(old or list(path.parent.glob("ambientd.db.replaced.*Z")), "the file of before is gone")
 
 
 OPERATIONS: Final = {
     "finalise": Operation(fill, end_all, all_ended),
     "migrate": Operation(write_0001, migrate, is_migrated),
     "rotate": Operation(fill_and_print, rotate, is_rotated),
-    "purge": Operation(fill, purge, is_purged),
+    "purge": Operation(fill_and_deliver, purge, is_purged),
+    "backup": Operation(fill, back_up, is_backed_up),
+    "restore": Operation(fill_back_up_and_go_on, put_back, is_put_back),
 }
 
 
