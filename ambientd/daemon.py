@@ -100,7 +100,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings.store.directory / "ambientd.db"))
         audit = await stack.enter_async_context(open_audit(database))
-        await stack.enter_async_context(_on_record(audit))
+        await stack.enter_async_context(_on_record(audit, database.quarantined))
         holds = Holds(
             # A little longer than the refiner waits: it is the one to say that live text is final.
             refinement=timedelta(seconds=settings.refinement.wait + 60),
@@ -291,9 +291,13 @@ def keep(settings: Settings) -> Keep:
 
 
 @asynccontextmanager
-async def _on_record(audit: Audit) -> AsyncIterator[None]:
+async def _on_record(audit: Audit, quarantined: Path | None) -> AsyncIterator[None]:
     """The start and the stop in the audit, and the audit's newest hash in the log, which is another file."""
     await audit.record(actor="box", action=Action.DAEMON_STARTED, origin="daemon", outcome=__version__)
+    if quarantined is not None:
+        await audit.record(
+            actor="box", action=Action.STORE_QUARANTINED, object=quarantined.name, origin="daemon"
+        )
     await _tell_head(audit)
     try:
         yield

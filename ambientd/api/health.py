@@ -8,8 +8,9 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ambientd.api.metrics import deliveries
-from ambientd.api.services import SERVICES
+from ambientd.api.services import SERVICES, Services
 from ambientd.errors import ClientError, StoreUnavailable
+from ambientd.store.copies import damaged
 
 routes = web.RouteTableDef()
 
@@ -35,8 +36,21 @@ async def ready(request: web.Request) -> web.Response:
         checks["disk"] = str(error)
     good = all(result == "ok" for result in checks.values())
     return web.json_response(
-        {"status": "ready" if good else "not ready", "checks": checks}, status=200 if good else 503
+        {"status": "ready" if good else "not ready", "checks": checks, "warnings": _warnings(services)},
+        status=200 if good else 503,
     )
+
+
+def _warnings(services: Services) -> list[str]:
+    """What does not keep the box from working and wants a person all the same."""
+    found = [
+        f"The database was damaged and set aside as {copy.name}: rescue what is in it (docs/operations.md), then move"
+        " the file away."
+        for copy in damaged(services.database.path)
+    ]
+    if services.audit.owed:
+        found.append(f"{services.audit.owed} rows of the audit wait for the disk.")
+    return found
 
 
 @routes.get("/metrics")

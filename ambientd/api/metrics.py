@@ -189,6 +189,11 @@ class _Kept(Collector):
             "ambientd_sessions_purged", "Sessions destroyed.", value=self._retention.purged
         )
         yield GaugeMetricFamily(
+            "ambientd_store_quarantined",
+            "Damaged databases that lie beside the one in use.",
+            value=self._retention.quarantined,
+        )
+        yield GaugeMetricFamily(
             "ambientd_audit_rows_owed", "Rows of the audit that wait for the disk.", value=self._audit.owed
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ambientd.store.faults import unavailable
-from ambientd.store.soundness import sync_directory
+from ambientd.store.soundness import SIDECARS, sync_directory
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,11 @@ def beside(path: Path, *kinds: str) -> Iterator[Path]:
     for other in sorted(path.parent.iterdir()):
         if other.name.startswith(tuple(path.name + kind for kind in kinds)):
             yield other
+
+
+def damaged(path: Path) -> list[Path]:
+    """The damaged files, without their companions."""
+    return [copy for copy in beside(path, CORRUPT) if not copy.name.endswith(SIDECARS)]
 
 
 def older_than(path: Path, before: datetime) -> list[Path]:

@@ -10,8 +10,10 @@ import asyncio
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,10 +27,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from ambientd.errors import AmbientError, DiskFull, StoreUnavailable
 from ambientd.store import pragmas
 from ambientd.store.alone import alone
-from ambientd.store.faults import unavailable
+from ambientd.store.faults import is_corruption, unavailable
 from ambientd.store.migrate import MIGRATIONS, migrate
 from ambientd.store.selftest import self_test
-from ambientd.store.soundness import SIDECARS, damage, set_aside
+from ambientd.store.soundness import SIDECARS, damage, last_check, mark_closed, needs_check, set_aside
 from ambientd.store.unlocking import unlock
 from ambientd.store.vault import Vault
 
@@ -64,6 +66,10 @@ class Database:
     def __init__(self, path: Path, vault: Vault, writer: AsyncEngine, readers: AsyncEngine) -> None:
         self.path = path
         self.vault = vault
+        self.quarantined: Path | None = None
+        """Where the damaged file is that this one took the place of, at this start."""
+        self.suspect = False
+        """Whether damage was met while it was in use: the next start is to check it."""
         self._writer = writer
         self._readers = readers
         self._running: set[asyncio.Task[Any]] = set()
@@ -226,6 +232,7 @@ class Database:
         except IntegrityError:
             raise
         except (DBAPIError, sqlite3.Error) as error:
+            self.suspect = self.suspect or is_corruption(error)
             raise unavailable(operation, self.path, error) from error
         except PoolTimeout as error:
             raise StoreUnavailable(
@@ -275,37 +282,55 @@ async def open_database(path: Path, *, migrations: Path = MIGRATIONS) -> AsyncIt
     """
     with ExitStack() as stack:
         preparing = asyncio.to_thread(_prepare, path, migrations, stack)
-        path, vault = await settled(asyncio.create_task(preparing))
+        ready = await settled(asyncio.create_task(preparing))
+        path, vault = ready.path, ready.vault
         database = Database(
             path,
             vault,
             _engine(path, pragmas.WRITER, "BEGIN IMMEDIATE", vault, connections=1),
             _engine(path, pragmas.READER, "BEGIN", vault, connections=READERS),
         )
+        database.quarantined = ready.aside
         try:
             # At once, so that a promise the disk cannot keep is known now and not at the first line.
             await database.writable(within=QUEUE_SECONDS)
             yield database
         finally:
             await settled(asyncio.create_task(database.close()))
+            if not database.suspect:
+                mark_closed(path, ready.checked)
 
 
-def _prepare(path: Path, migrations: Path, stack: ExitStack) -> tuple[Path, Vault]:
-    """All that may take seconds and happens once; runs in a thread.  Returns the path made absolute, and the key."""
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    path: Path
+    """Absolute."""
+    vault: Vault
+    checked: float
+    """When the file was last checked, seconds since the epoch."""
+    aside: Path | None
+    """Where a damaged file is now."""
+
+
+def _prepare(path: Path, migrations: Path, stack: ExitStack) -> _Prepared:
+    """All that may take seconds and happens once; runs in a thread."""
     path = path.absolute()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         stack.enter_context(alone(path))
         _make_private(path)
-        if path.stat().st_size and (found := damage(path)):
-            set_aside(path, found)
-            _make_private(path)
+        checked, aside = last_check(path), None
+        if needs_check(path):
+            checked = time.time()
+            if path.stat().st_size and (found := damage(path)):
+                aside = set_aside(path, found)
+                _make_private(path)
     except OSError as error:
         raise unavailable("open", path, error) from error
     vault = unlock(path)
     migrate(path, vault, migrations)
     self_test(path, vault)
-    return path, vault
+    return _Prepared(path, vault, checked, aside)
 
 
 def _make_private(path: Path) -> None:

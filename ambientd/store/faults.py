@@ -52,9 +52,10 @@ _BY_ERRNO: Final = {
 }
 
 
-def is_corruption(error: sqlite3.Error) -> bool:
+def is_corruption(error: DBAPIError | sqlite3.Error) -> bool:
     """Whether SQLite found the file itself damaged, as opposed to unreachable or busy."""
-    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in CORRUPT
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlite_errorcode", 0) & _PRIMARY in CORRUPT
 
 
 def unavailable(operation: str, path: Path, error: DBAPIError | sqlite3.Error | OSError) -> StoreUnavailable:

@@ -27,7 +27,7 @@ from ambientd.store.copies import REPLACED
 from ambientd.store.faults import unavailable
 from ambientd.store.keys import Keys
 from ambientd.store.migrate import known_revisions
-from ambientd.store.soundness import SIDECARS, damage, stamp, sync_directory
+from ambientd.store.soundness import MARK, SIDECARS, damage, stamp, sync_directory
 
 MOST_NAMED: Final = 10
 """Sessions named one by one in a refusal."""
@@ -219,6 +219,7 @@ def _replace(database: Path, fresh: Path, *, sound: bool) -> Path | None:
                 file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         os.link(database, aside)
         aside.touch()  # it is kept from now on, not from its last change
+    database.with_name(database.name + MARK).unlink(missing_ok=True)  # it is about the file of before
     for suffix in SIDECARS:
         companion = database.with_name(database.name + suffix)
         if companion.exists() and aside is not None:

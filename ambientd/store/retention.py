@@ -106,6 +106,11 @@ class Retention:
         self.purged = 0
         """Sessions that have gone since the start."""
 
+    @property
+    def quarantined(self) -> int:
+        """Damaged files that lie beside the database and wait for a person."""
+        return len(copies.damaged(self._database.path))
+
     async def plan(self, now: datetime) -> Plan:
         """What ``purge`` would do now, and why the rest stays.
 

@@ -7,18 +7,30 @@ consultation as well.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from ambientd.store.faults import is_corruption, unavailable
 
 log = logging.getLogger(__name__)
 
 SIDECARS = ("-wal", "-shm")
+
+MARK: Final = ".closed"
+"""Stands behind the database's name in the name of the note that it was closed in order."""
+
+SMALL: Final = 64 * 1024 * 1024
+"""Bytes up to which a file is checked at each start: a tenth of a second."""
+
+CHECK_AGAIN: Final = 7 * 24 * 3600.0
+"""Seconds after which a large file is checked although it was closed in order."""
 
 
 def stamp() -> str:
@@ -43,6 +55,67 @@ def damage(path: Path) -> str | None:
             return str(error)
         raise unavailable("check", path, error) from error
     return None if verdict == "ok" else " ".join(str(verdict).split())
+
+
+def needs_check(path: Path) -> bool:
+    """Whether the file is to be checked before it is used; takes the mark of the last stop away.
+
+    A check reads every page, seconds for each gigabyte on a slow disk.  A small file is checked at each start; a large
+    one only after a stop that was not clean, or when the last check is old: disks also lose pages that nobody writes.
+
+    Raises:
+        OSError: the directory does not allow it.
+    """
+    mark = path.with_name(path.name + MARK)
+    try:
+        said = json.loads(mark.read_text())
+    except (FileNotFoundError, ValueError):
+        said = None
+    # Before anything is written: a crash from now on must not find it.
+    mark.unlink(missing_ok=True)
+    sync_directory(path.parent)
+    if path.stat().st_size <= SMALL or any(
+        path.with_name(path.name + suffix).exists() for suffix in SIDECARS
+    ):
+        return True
+    return not (
+        isinstance(said, dict)
+        and said.get("file") == _appearance(path)
+        and isinstance(checked := said.get("checked"), int | float)
+        and 0 <= time.time() - checked < CHECK_AGAIN
+    )
+
+
+def mark_closed(path: Path, checked: float) -> None:
+    """Note beside the file that it was closed in order, as it is now.
+
+    checked: when it was last checked, seconds since the epoch.
+    """
+    if any(path.with_name(path.name + suffix).exists() for suffix in SIDECARS):
+        return  # its log could not be folded into it
+    mark = path.with_name(path.name + MARK)
+    fresh = mark.with_name(mark.name + ".new")
+    try:
+        fresh.write_text(json.dumps({"file": _appearance(path), "checked": checked}))
+        fresh.chmod(0o600)
+        fresh.replace(mark)
+    except OSError as error:
+        # Only the next start takes longer.
+        log.warning("the orderly stop of %s could not be noted", path, extra={"error": error})
+
+
+def last_check(path: Path) -> float:
+    """When the file was last checked, by the mark of the last stop; 0 if there is none."""
+    try:
+        return float(json.loads(path.with_name(path.name + MARK).read_text())["checked"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+
+
+def _appearance(path: Path) -> list[int]:
+    """What changes when anybody writes to a file."""
+    found = path.stat()
+    return [found.st_ino, found.st_size, found.st_mtime_ns]
 
 
 def set_aside(path: Path, found: str) -> Path:

@@ -120,3 +120,21 @@ async def test_full_to_the_last_byte(open_box, small_disk, monkeypatch):
     async with asyncio.timeout(10):
         while (await get(box, "/api/v1/audit/verify"))[1]["broken_at"] is not None:
             await asyncio.sleep(0.1)
+
+
+async def test_a_damaged_file_beside_the_database_is_told_until_somebody_moves_it(box):
+    """The box works, so it is ready; a person is wanted all the same."""
+    assert (await get(box, "/readyz"))[1]["warnings"] == []
+    damaged = box.database.path.with_name(box.database.path.name + ".corrupt.20260115T100000Z")
+    for suffix in ("", "-wal"):
+        damaged.with_name(damaged.name + suffix).write_bytes(b"x")
+    status, body = await get(box, "/readyz")
+    assert status == 200
+    (warning,) = body["warnings"]
+    assert damaged.name in warning
+    assert "move the file away" in warning
+    async with box.http.get(f"{box.url}/metrics") as answer:
+        assert "\nambientd_store_quarantined 1.0\n" in await answer.text()
+    damaged.rename(damaged.with_name("elsewhere"))
+    damaged.with_name(damaged.name + "-wal").unlink()
+    assert (await get(box, "/readyz"))[1]["warnings"] == []

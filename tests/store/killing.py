@@ -297,7 +297,7 @@ async def is_backed_up(path: Path, found: Findings) -> None:
         found.outcomes[f"cleared {file.suffix}"] += 1
     path.with_name("taken.partial").unlink(missing_ok=True)
     names = {file.name.removeprefix(path.name) for file in path.parent.iterdir()}
-    found.expect(names <= {"", "-wal", "-shm", ".lock", "box.key", "taken"}, f"there are {names}")
+    found.expect(names <= {"", "-wal", "-shm", ".closed", ".lock", "box.key", "taken"}, f"there are {names}")
     if path.with_name("taken").exists():
         _, contents = check(path, path.with_name("taken"))
         found.expect((contents.sessions, contents.lines) == (SESSIONS, SESSIONS * LINES), "a torn backup")

@@ -126,7 +126,7 @@ class TestPromises:
             await begin(Sessions(database), "s")
 
         names = {name.name for name in path.parent.iterdir()}
-        assert names == {"ambientd.db", "ambientd.db.lock", "box.key"}
+        assert names == {"ambientd.db", "ambientd.db.closed", "ambientd.db.lock", "box.key"}
 
 
 class TestTransactions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +13,10 @@ import pytest
 from stored_speech import begin, figures, line
 
 from ambientd.errors import StoreUnavailable
+from ambientd.store import database, soundness
+from ambientd.store.audit import Audit
 from ambientd.store.database import open_database
+from ambientd.store.deliveries import Outbox
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
 from ambientd.store.soundness import damage
@@ -174,3 +178,106 @@ class TestSound:
                 await Lines(database).lines("s")
 
         assert "Restart" in refusal.value.hint
+
+
+class TestOrderlyStop:
+    """A large file that was closed in order is not read from end to end at the next start."""
+
+    @pytest.fixture(autouse=True)
+    def _everything_is_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(soundness, "SMALL", 0)
+
+    @pytest.fixture
+    def checks(self, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+        """The files that were checked."""
+        seen: list[Path] = []
+
+        def looked(path: Path) -> str | None:
+            seen.append(path)
+            return damage(path)
+
+        monkeypatch.setattr(database, "damage", looked)
+        return seen
+
+    async def test_no_check_after_it(self, path: Path, checks: list[Path]) -> None:
+        await fill(path)
+        checks.clear()
+        await open_and_close(path)
+
+        assert checks == []
+
+    async def test_a_check_after_any_other(self, path: Path, checks: list[Path], tmp_path: Path) -> None:
+        """Killed, the file has no mark; and a mark taken at the start is not there for the next kill."""
+        await fill(path)
+        crashed = tmp_path / "crashed" / path.name
+        async with open_database(path):
+            shutil.copytree(path.parent, crashed.parent)
+        checks.clear()
+        await open_and_close(crashed)
+
+        assert checks == [crashed]
+
+    async def test_a_check_when_somebody_wrote_to_it(self, path: Path, checks: list[Path]) -> None:
+        await fill(path)
+        scribble(path)
+        await open_and_use(path)
+
+        assert len(aside(path)) == 1
+
+    async def test_a_check_when_the_last_is_old(
+        self, path: Path, checks: list[Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Counted from the check, not from the last stop: a box that is switched off each night is checked too."""
+        await fill(path)
+        await open_and_close(path)
+        now = time.time()
+        checks.clear()
+        monkeypatch.setattr(time, "time", lambda: now + soundness.CHECK_AGAIN + 1)
+        await open_and_close(path)
+        await open_and_close(path)
+
+        assert checks == [path]
+
+    async def test_a_check_when_damage_was_met_in_use(self, path: Path, checks: list[Path]) -> None:
+        await fill(path)
+        async with open_database(path) as opened:
+            with closing(sqlite3.connect(path)) as shell:
+                shell.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            scribble(path, first=2)
+            with pytest.raises(StoreUnavailable, match="malformed"):
+                await Lines(opened).lines("s")
+        await open_and_use(path)
+
+        assert len(aside(path)) == 1
+
+    async def test_a_mark_that_means_nothing_is_none(self, path: Path, checks: list[Path]) -> None:
+        await fill(path)
+        for nonsense in (b"", b"[]", b"{}", b'{"file": 1, "checked": "x"}', b"\xff"):
+            write(path.with_name(path.name + soundness.MARK), nonsense)
+            checks.clear()
+            await open_and_close(path)
+            assert checks == [path]
+
+
+class TestFreshFile:
+    async def test_the_box_goes_on_with_its_key_and_a_new_audit(self, path: Path) -> None:
+        """The key stays, so that what is rescued from the damaged file can be read; the delivery starts empty."""
+        await fill(path)
+        key = contents_of(path.with_name("box.key"))
+        scribble(path)
+        async with open_database(path) as opened:
+            assert opened.quarantined == aside(path)[0]
+            sessions = Sessions(opened)
+            await begin(sessions, "after")
+            await Lines(opened).append_line("after", line(0), figures([line(0)]))
+            await sessions.recover()
+            assert len(await Outbox(opened).named("after")) == 1
+            verdict = await Audit(opened).verify()
+
+        assert contents_of(path.with_name("box.key")) == key
+        assert (verdict.broken_at, verdict.anchor.number) == (None, 0)
+
+
+async def open_and_close(path: Path) -> None:
+    async with open_database(path):
+        pass
