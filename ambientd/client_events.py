@@ -108,6 +108,8 @@ class ServerError:
     message: str
     code: str
     """A stable word, or empty from a daemon that gives none."""
+    retry_after: float | None = None
+    """Seconds after which the same may succeed; ``None`` where waiting does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,10 @@ def _session_info(raw: dict[str, Any]) -> SessionInfo:
 
 
 def _error(raw: dict[str, Any]) -> ServerError:
-    return ServerError(_text(raw["message"]), _text(raw.get("code", "")))
+    wait = raw.get("retry_after")
+    return ServerError(
+        _text(raw["message"]), _text(raw.get("code", "")), None if wait is None else float(wait)
+    )
 
 
 def _session_ended(raw: dict[str, Any]) -> SessionEnded:

@@ -107,6 +107,10 @@ class TestEvents:
             events.SessionEnded("Ended."),
         ]
 
+    def test_an_error_says_when_to_come_back(self) -> None:
+        raw = {"type": "error", "code": "overloaded", "message": "Busy.", "retry_after": 60}
+        assert events.parse(json.dumps(raw)) == events.ServerError("Busy.", "overloaded", 60.0)
+
     @pytest.mark.parametrize(
         "raw",
         [
