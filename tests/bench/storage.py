@@ -20,10 +20,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from boxes import Box, say
+from central.server import running
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
-
-sys.path.append(str(Path(__file__).parent.parent / "store"))
 from stored_speech import BEGAN, THIRTY_WORDS, begin, figures, line
 
 from ambientd.core.record import EndReason, SessionState
@@ -46,6 +46,8 @@ VISITS: Final = 60
 """Visits finalised for the latency."""
 MANY: Final = 10_000
 """Sessions in the list."""
+WEEK: Final = 200
+"""Conversations waiting for the centre to be there again."""
 TEXT: Final = 10_000
 """Characters of each of these, about: a visit of ten minutes."""
 GIGABYTE: Final = 1 << 30
@@ -60,6 +62,9 @@ def measure() -> list[Section]:
         rows += asyncio.run(_writes(folder))
     with _folder() as folder:
         rows += asyncio.run(_lists(folder))
+    for kind in ("ambientai", "ingest"):
+        with _folder() as folder:
+            rows.append(asyncio.run(_deliveries(folder, kind)))
     with _folder() as folder:
         rows += _start_up(folder)
     note = f"Lines of 30 words, {len(THIRTY_WORDS)} bytes, with a time for each; full text and figures counted in."
@@ -68,7 +73,7 @@ def measure() -> list[Section]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    under = Path("build")
+    under = Path("build").absolute()
     under.mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-store-", dir=under))
     try:
@@ -179,6 +184,20 @@ async def _many(connection: AsyncConnection) -> None:
         await connection.execute(insert(tables.sessions).values({**template, **changed}))
         await connection.execute(insert(tables.metrics).values({**figures_of_it, "session_id": name}))
         await connection.execute(insert(tables.session_keys).values(row))
+
+
+async def _deliveries(folder: Path, kind: str) -> list[str]:
+    """How many conversations a minute one box delivers, one after the other, to a centre on the same machine."""
+    async with running(folder / "centre.db") as centre, open_database(folder / "ambientd.db") as database:
+        for number in range(WEEK):
+            await say(database, f"visit-{number}", f"{number} " + THIRTY_WORDS * (TEXT // len(THIRTY_WORDS)))
+        box = Box(database, centre, kind, folder)
+        began = time.perf_counter()
+        await box.until_done(within=120, request_timeout=10.0, connect_timeout=10.0)
+        took = time.perf_counter() - began
+        assert len(await box.received()) == WEEK
+    what = f"conversations of {TEXT / 1000:g} kB delivered, profile {kind}, each journalled before and after"
+    return [what, f"{60 * WEEK / took:,.0f}", "", "a minute"]
 
 
 def _multiply(path: Path, first: int, last: int) -> None:
