@@ -91,18 +91,20 @@ class Outbox:
                 await self.park(upload_id, reason=error.message)
         return len(found)
 
-    async def due(self, now: datetime, *, limit: int = 100) -> list[str]:
+    async def due(self, now: datetime, *, untried: bool = False, limit: int = 100) -> list[str]:
         """Ids of the rows whose time has come, those that have waited longest since then first.
 
         By the age of the row alone, a hundred that always fail would keep the others from their turn for ever.
+
+        untried: only those that nobody has tried to send.
         """
+        wanted = select(_upload.id).where(_is_due(now))
+        if untried:
+            wanted = wanted.where(_upload.attempts == 0)
 
         async def work(connection: AsyncConnection) -> list[str]:
             found = await connection.execute(
-                select(_upload.id)
-                .where(_is_due(now))
-                .order_by(_upload.next_attempt_at, _upload.created_at)
-                .limit(limit)
+                wanted.order_by(_upload.next_attempt_at, _upload.created_at).limit(limit)
             )
             return [upload_id for (upload_id,) in found.all()]
 
@@ -241,13 +243,16 @@ class Outbox:
 
         async def work(connection: AsyncConnection) -> None:
             await _settle(connection, upload_id, not_sent)
-            await _set(
-                connection,
-                upload_id,
-                status=case((_flies(upload_id), UploadStatus.IN_FLIGHT), else_=UploadStatus.PENDING),
-                next_attempt_at=moment_text(until),
-                last_error=error,
-                **counted[server_error],
+            # Not one that somebody has parked meanwhile.
+            await connection.execute(
+                update(tables.uploads)
+                .where(_upload.id == upload_id, _waits())
+                .values(
+                    status=case((_flies(upload_id), UploadStatus.IN_FLIGHT), else_=UploadStatus.PENDING),
+                    next_attempt_at=moment_text(until),
+                    last_error=error,
+                    **counted[server_error],
+                )
             )
 
         await self._database.transact(work)

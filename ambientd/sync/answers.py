@@ -42,7 +42,7 @@ class Listener:
                 await self._ask(upload)
             except CentralUnavailable as error:
                 await self._answers.later(upload.id, _now() + self._patience(upload))
-                if self._breaker.fail(everyone=error.everyone, retry_after=error.retry_after):
+                if self._breaker.fail(upload.id, everyone=error.everyone, retry_after=error.retry_after):
                     return
             except CentralRejected as error:
                 await self._answers.give_up(upload.id)

@@ -8,7 +8,7 @@ from typing import Final
 from ambientd.core.retry import Backoff
 
 ENOUGH: Final = 3
-"""Rows that fail one after the other before it is taken for the centre's trouble and not theirs."""
+"""Different rows that fail, with no success between, before it is taken for the centre's trouble and not theirs."""
 
 
 class Breaker:
@@ -22,34 +22,41 @@ class Breaker:
         self._backoff = backoff
         self._clock = clock
         self._chance = chance
-        self._failures = 0
+        self._failed: set[str] = set()
+        """Rows that have failed since the last success."""
         self._rounds = 0
         self._until = 0.0
+        self._everyone = False
 
     @property
     def remaining(self) -> float:
         """Seconds until somebody may call."""
         return max(0.0, self._until - self._clock())
 
+    @property
+    def lets_new_ones(self) -> bool:
+        """Whether a row that was never tried may call all the same.
+
+        It was opened by rows that fail, and perhaps they alone do: a consultation of now does not wait for them.
+        """
+        return not self._everyone
+
     def succeed(self) -> None:
         """The centre works."""
-        self._failures = self._rounds = 0
+        self._failed.clear()
+        self._rounds = 0
         self._until = 0.0
 
-    def fail(self, *, everyone: bool, retry_after: float | None) -> bool:
+    def fail(self, row: str, *, everyone: bool, retry_after: float | None) -> bool:
         """A row has failed; returns whether the round is to end here.
 
         everyone: whether every other row would fail just so.
         """
-        self._failures += 1
-        if not everyone and self._failures < ENOUGH and not self._rounds:
+        self._failed.add(row)
+        if not everyone and len(self._failed) < ENOUGH:
             return False
         self._rounds += 1
-        self._failures = 0
+        self._everyone = everyone
         pause = self._backoff.pause(self._rounds, self._chance())
         self._until = self._clock() + max(pause, retry_after or 0.0)
         return True
-
-    def reset(self) -> None:
-        """Somebody has said that it is worth trying."""
-        self.succeed()

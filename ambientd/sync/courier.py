@@ -86,7 +86,7 @@ class Courier:
         if self._paused:
             raise ClientError("sync_paused", "the sync is paused", hint="Resume it first.")
         await self.outbox.hurry(_now())
-        self._breaker.reset()
+        self._breaker.succeed()
         self._forced = True
         self.wake()
 

@@ -81,20 +81,26 @@ class Uploader:
         await self._outbox.let_go(_now())
         tried: set[str] = set()
         greeted = False
-        while due := [each for each in await self._outbox.due(_now()) if each not in tried]:
+        while due := [each for each in await self._due() if each not in tried]:
             for upload_id in due:
-                if not self._wanted() or self._breaker.remaining:
+                if not self._wanted():
                     return
                 if not greeted:
                     try:
                         await self._central.greet()
                     except CentralUnavailable as error:
-                        self._failed(error)
+                        self._failed("", error)
                         return
                     greeted = True
                 tried.add(upload_id)
                 if await self._deliver(upload_id):
                     return
+
+    async def _due(self) -> list[str]:
+        waits = self._breaker.remaining > 0
+        if waits and not self._breaker.lets_new_ones:
+            return []
+        return await self._outbox.due(_now(), untried=waits)
 
     async def _deliver(self, upload_id: str) -> bool:
         """Send one row, all parts of it; returns whether the round is to end."""
@@ -110,9 +116,6 @@ class Uploader:
             return False
         fresh = parcel.fresh
         while (part := _flying(parcel.upload)) is not None:
-            if fresh and _withdrawn(parcel):
-                await self._park(parcel, "the patient has withdrawn consent.", part)
-                return False
             receipt, ends = await self._attempt(parcel, part, fresh=fresh)
             if receipt is None:
                 return ends
@@ -140,6 +143,10 @@ class Uploader:
                     )
                     return None, False
                 await self._outbox.mark(parcel.upload.id, part.number, self._central.by_its_clock(_now()))
+            certain = fresh or not self._profile.repeatable
+            if _withdrawn(parcel):
+                reason = "the patient has withdrawn consent."
+                return None, await self._park(parcel, reason, part if certain else None)
             self._seen.pop((parcel.upload.id, part.number), None)
             pushed = part
             return await self._profile.push(parcel, part), False
@@ -196,7 +203,7 @@ class Uploader:
         if refused and upload.server_errors + 1 >= self._route.server_errors:
             reason = f"{error.message[:-1]} {upload.server_errors + 1} times in a row."
             await self._park(parcel, reason)
-            return self._failed(error)
+            return self._failed(upload.id, error)
         pause = self._route.backoff.pause(upload.attempts, random.random())  # noqa: S311 - not a secret
         await self._outbox.postpone(
             upload.id,
@@ -206,7 +213,7 @@ class Uploader:
             server_error=refused if pushed is not None else None,
         )
         self._tally.outcomes["later"] += 1
-        return self._failed(error)
+        return self._failed(upload.id, error)
 
     async def _park(self, parcel: Parcel, reason: str, not_sent: Part | None = None) -> bool:
         await self._outbox.park(
@@ -220,9 +227,9 @@ class Uploader:
         )
         return False
 
-    def _failed(self, error: CentralUnavailable) -> bool:
+    def _failed(self, upload_id: str, error: CentralUnavailable) -> bool:
         self._note(str(error))
-        ends = self._breaker.fail(everyone=error.everyone, retry_after=error.retry_after)
+        ends = self._breaker.fail(upload_id, everyone=error.everyone, retry_after=error.retry_after)
         if ends:
             logger.info(
                 "the centre is not to be had",

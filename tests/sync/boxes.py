@@ -77,10 +77,10 @@ class Box:
         self.tally = Tally()
         self.route = route(centre, kind, folder)
 
-    async def round(self, **changed: Any) -> None:
+    async def round(self, breaker: Breaker | None = None, **changed: Any) -> None:
         """One round of a sync that has just been started."""
         told = replace(self.route, **changed)
-        breaker = Breaker(told.backoff, time.monotonic, lambda: 0.5)
+        breaker = breaker or Breaker(told.backoff, time.monotonic, lambda: 0.5)
         async with AsyncExitStack() as stack:
             central = await stack.enter_async_context(open_central(told))
             spoken = profile(self.kind, central, told)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from datetime import UTC, datetime
+
 import pytest
 from boxes import Box, say
 from central.faults import Fault
 
 from ambientd.core.delivery import AnswersStatus, UploadStatus
+from ambientd.core.record import Consent, Details
+from ambientd.core.retry import Backoff
+from ambientd.store.sessions import Sessions
+from ambientd.sync.breaker import Breaker
 
 PATHS = {"ambientai": "/api/v1/text-processing", "ingest": "/api/v1/boxes"}
 
@@ -127,3 +135,50 @@ async def test_answers_are_wanted_of_a_centre_that_gives_them(box: Box) -> None:
     expected = {"ambientai": {AnswersStatus.WAITING, AnswersStatus.DONE}, "ingest": {AnswersStatus.NONE}}
 
     assert (await box.items())["s"].answers in expected[box.kind]
+
+
+async def test_a_new_conversation_does_not_wait_for_rows_that_fail(box: Box) -> None:
+    """Three that always fail stop the round, but not what was said just now."""
+    if box.kind == "ingest":
+        pytest.skip("the centre's poison is in text-processing")
+    box.centre.faults.poison = "arsenic"
+    for name in "abc":
+        await say(box.database, name, f"A grain of arsenic, {name}.")
+    breaker = Breaker(Backoff(60, 60), time.monotonic, lambda: 1.0)
+    await box.round(breaker=breaker)
+    assert breaker.remaining > 50
+    await say(box.database, "now", "Good morning.")
+    await box.round(breaker=breaker)
+
+    assert (await box.items())["now"].status is UploadStatus.DELIVERED
+
+
+@pytest.mark.parametrize("fault", [Fault.HANG, Fault.HANG_AFTER])
+async def test_what_is_parked_during_its_call_stays_parked(box: Box, fault: Fault) -> None:
+    await say(box.database, "s", "Good morning.")
+    box.centre.faults.order(fault, path=PATHS[box.kind])
+    sending = asyncio.create_task(box.round())
+    await asyncio.sleep(0.25)
+    item = (await box.items())["s"]
+    assert await box.outbox.park(item.id, reason="parked by hand.")
+    await sending
+
+    assert (await box.items())["s"].status is UploadStatus.PARKED
+    await box.outbox.again(item.id, item.created_at)
+    await box.until_done()
+    assert await box.received() == {"Good morning.": 1}
+
+
+async def test_consent_withdrawn_after_a_call_that_was_lost(box: Box) -> None:
+    """It is not sent again."""
+    await say(box.database, "s", "Good morning.")
+    # Twice: aiohttp itself repeats a PUT whose connection was torn.
+    box.centre.faults.order(Fault.CUT_BEFORE, path=PATHS[box.kind], times=2)
+    await box.round()
+    now = datetime.now(UTC)
+    await Sessions(box.database).describe("s", Details(consent=Consent("patient", now, "1", now)))
+    box.centre.faults.clear()
+    await box.until_done()
+
+    assert (await box.items())["s"].status is UploadStatus.PARKED
+    assert await box.received() == {}
