@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ambientd.errors import StoreUnavailable
+from ambientd.store.owner import give_to_owner
 
 
 @contextmanager
@@ -21,8 +22,10 @@ def alone(path: Path) -> Iterator[None]:
     Raises:
         StoreUnavailable: another program holds it.
     """
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    lock = path.with_name(path.name + ".lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        give_to_owner(lock)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -27,6 +27,7 @@ from ambientd.store.copies import REPLACED
 from ambientd.store.faults import unavailable
 from ambientd.store.keys import Keys
 from ambientd.store.migrate import known_revisions
+from ambientd.store.owner import give_to_owner
 from ambientd.store.soundness import MARK, SIDECARS, damage, stamp, sync_directory
 
 MOST_NAMED: Final = 10
@@ -87,7 +88,6 @@ def restore(database: Path, source: Path, *, printed: str | None = None, force: 
             if key is not None:
                 keys = Keys(database.parent)
                 keys.keep([*keys.filed, key])
-                _give_to_owner(keys.file)
             return Restored(header, contents, _replace(database, fresh, sound=harm is None), losses)
     except (sqlite3.Error, OSError) as error:
         raise unavailable("restore", database, error) from error
@@ -226,7 +226,7 @@ def _replace(database: Path, fresh: Path, *, sound: bool) -> Path | None:
             companion.rename(aside.with_name(aside.name + suffix))
         companion.unlink(missing_ok=True)
     sync_directory(database.parent)
-    _give_to_owner(fresh)
+    give_to_owner(fresh)
     fresh.replace(database)
     sync_directory(database.parent)
     return aside
@@ -240,10 +240,3 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _has(file: sqlite3.Connection, table: str) -> bool:
     return bool(file.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchall())
-
-
-def _give_to_owner(path: Path) -> None:
-    """Root restores for the user the daemon runs as."""
-    owner = path.parent.stat()
-    if os.geteuid() == 0 and (owner.st_uid, owner.st_gid) != (0, 0):
-        os.chown(path, owner.st_uid, owner.st_gid)

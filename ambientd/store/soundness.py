@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from ambientd.store.faults import is_corruption, unavailable
+from ambientd.store.owner import give_to_owner
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +70,8 @@ def needs_check(path: Path) -> bool:
     mark = path.with_name(path.name + MARK)
     try:
         said = json.loads(mark.read_text())
-    except (FileNotFoundError, ValueError):
-        said = None
+    except (OSError, ValueError):
+        said = None  # none, or nothing to rely on
     # Before anything is written: a crash from now on must not find it.
     mark.unlink(missing_ok=True)
     sync_directory(path.parent)
@@ -98,6 +99,7 @@ def mark_closed(path: Path, checked: float) -> None:
     try:
         fresh.write_text(json.dumps({"file": _appearance(path), "checked": checked}))
         fresh.chmod(0o600)
+        give_to_owner(fresh)
         fresh.replace(mark)
     except OSError as error:
         # Only the next start takes longer.
