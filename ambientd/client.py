@@ -11,8 +11,8 @@ async with connect("http://localhost:8000") as connection:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Final, Self
 from urllib.parse import quote
 
@@ -115,8 +115,9 @@ class Connection:
         Raises:
             Disconnected: as :meth:`send`.
         """
-        async for block in paced(blocks, realtime=realtime):
-            await self.send(block)
+        async with aclosing(paced(blocks, realtime=realtime)) as coming:
+            async for block in coming:
+                await self.send(block)
 
     async def ping(self) -> None:
         """Ask for a :class:`Pong`."""
@@ -171,7 +172,7 @@ class Connection:
         raise Disconnected(code, meaning, hint=hint)
 
 
-async def paced(blocks: Iterable[bytes], *, realtime: bool) -> AsyncIterator[bytes]:
+async def paced(blocks: Iterable[bytes], *, realtime: bool) -> AsyncGenerator[bytes]:
     """Blocks of PCM, each when a microphone had heard it, or at once."""
     clock = asyncio.get_running_loop().time
     began, samples = clock(), 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final, Self
 
 from ambientd.client import DEFAULT_URL, Connection, DaemonUnreachable, Disconnected, Refused, connect, paced
@@ -120,8 +120,9 @@ class Lasting:
 
     async def play(self, blocks: Iterable[bytes], *, realtime: bool = True) -> None:
         """Sends blocks of PCM: each when a microphone had heard it, or as fast as the daemon takes them."""
-        async for block in paced(blocks, realtime=realtime):
-            await self.send(block)
+        async with aclosing(paced(blocks, realtime=realtime)) as coming:
+            async for block in coming:
+                await self.send(block)
 
     async def end(self) -> None:
         """Ends the session once all audio has arrived: the lines still due follow, then its end."""
@@ -173,6 +174,7 @@ class Lasting:
         Raises:
             Disconnected: the session could not be taken up again in time.
             Refused: the daemon does not let it be taken up again.
+        StopAsyncIteration: it has ended, perhaps unheard: what was said is in the store.
         """
         link = self._link
         if link is None:
@@ -221,11 +223,15 @@ class Lasting:
                 break
             except (DaemonUnreachable, Refused) as error:
                 if isinstance(error, Refused) and error.code in _FORBIDDEN:
+                    if self._ending:
+                        raise StopAsyncIteration from error  # it has ended, as it was told to
                     raise
                 if clock() + wait > until:
                     raise lost from error
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
+        if not link.opened.resumed:
+            raise lost  # the daemon knows nothing of the session: this would be another one
         await self._go_on(link)
         return link.opened
 

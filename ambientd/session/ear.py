@@ -61,11 +61,13 @@ async def hear(
     may_carry: bool = True,
     rank: Rank = Rank.FINAL,
     first: Heard | None = None,
+    otherwise: str | None = None,
 ) -> Hearing:
     """The believable words in ``piece``.
 
     ``since``: when the piece came in, see :class:`Request`.
     ``first``: what the first decode would give, where that is known.
+    ``otherwise``: the language to try where ``language`` gave hardly a word; without one, the same.
     ``may_carry``: whether what is unheard may be left for later; otherwise it is a gap.
 
     Raises:
@@ -80,6 +82,8 @@ async def hear(
     doubt = _doubt(heard, piece)
     if doubt:
         careful = replace(request, prompt="", temperature=CHANCE)
+        if doubt == "inaudible" and otherwise:
+            careful = replace(careful, language=otherwise)
         heard = plausibility.cleaned(await decoder.decode(careful))
         spent += heard.seconds
         doubt = _doubt(heard, piece)

@@ -192,10 +192,10 @@ class Registry:
         """The live session of that id, if its client may take it up again; ``None`` if there is none.
 
         Once the box knows that the client has vanished, the id is enough; before, only the session's ``token`` shows
-        that this is the same client on a new connection.
+        that this is the same client on a new connection.  Of a session that is ending it hears the rest.
         """
         session = self._live.get(session_id)
-        if session is None or session.ending or not (session.deserted or session.knows(token)):
+        if session is None or session.finished.is_set() or not (session.deserted or session.knows(token)):
             return None
         logger.info("session resumed", extra={"session": session_id})
         return session

@@ -15,9 +15,10 @@ from typing import Final
 from ambientd.core import plausibility, protocol
 from ambientd.core.audio import RATE
 from ambientd.core.calibration import with_calibrated_words
-from ambientd.core.decoding import AUTO, Decoder, nothing
+from ambientd.core.decoding import Decoder, nothing
 from ambientd.core.prompt import prompt_for
 from ambientd.core.segmenter import Piece
+from ambientd.core.tongue import Tongue
 from ambientd.core.transcript import Gap, Line
 from ambientd.errors import DecodeFailed
 from ambientd.session.ear import WORTH_HEARING, Hearing, hear
@@ -36,9 +37,6 @@ LONGEST_WINDOW: Final = 28 * RATE
 
 MOST_CARRIED: Final = 2
 """Times in a row that something may be left unheard; a decoder that stops early every time must not cost more."""
-
-LEAST_TO_DETECT: Final = 3 * RATE
-"""Speech a piece must hold for its detected language to be kept for the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +73,6 @@ class Scribe:
         """
         # What had come in and was not on record when the daemon stopped comes again, or is marked as lost.
         self.metrics = replace(past.metrics, received_samples=past.end)
-        self.language = language
-        """In force: as set, or as detected."""
         self.prompt = prompt
         self.abandoned = False
         self.committed: Callable[[Line], None] = lambda _: None
@@ -99,12 +95,22 @@ class Scribe:
         """The end of the last piece, if its decode stopped before it: to be heard with what follows."""
         self._carried = 0
         """How often in a row something was left unheard."""
+        self._tongue = Tongue(language)
         self._hearing: Piece | None = None
         """The piece being heard, until it is a line, a gap or nothing."""
         self._shown = False
         """Whether a partial stands on the listeners' screens."""
         self._patience: asyncio.Timeout | None = None
         """Bounds the decode in flight once the session is abandoned."""
+
+    @property
+    def language(self) -> str:
+        """In force: as set, or as found out."""
+        return self._tongue.language
+
+    def speak(self, language: str) -> None:
+        """Sets the language from the next piece on; :data:`~ambientd.core.decoding.AUTO` has it found out."""
+        self._tongue = Tongue(language)
 
     @property
     def text(self) -> str:
@@ -198,17 +204,19 @@ class Scribe:
         """``seam``: the piece begins with what was unheard of another, a little before the end of that one's line."""
         ready = time.monotonic()
         self._hearing = piece
-        prompt = prompt_for(self.language, self.prompt)
+        language = self._tongue.question
+        prompt = prompt_for(language, self.prompt)
         try:
             async with asyncio.timeout(0 if self.abandoned else None) as self._patience:
                 hearing = await hear(
                     self._decoder,
                     piece,
-                    language=self.language,
+                    language=language,
+                    otherwise=self._tongue.otherwise,
                     prompt=prompt,
                     since=self._arrived(piece.start),
                     may_carry=self._carried < MOST_CARRIED,
-                    first=self._preview.whole(piece, language=self.language, prompt=prompt),
+                    first=self._preview.whole(piece, language=language, prompt=prompt),
                 )
         except DecodeFailed as error:
             logger.warning("piece not decoded", extra={"session": self._session_id, "error": error})
@@ -217,6 +225,7 @@ class Scribe:
             return  # abandoned: the piece becomes part of one gap at the end
         finally:
             self._patience = None
+        self._tongue.listen(hearing.heard, speech=piece.speech, asked=language)
         if seam:
             heard = plausibility.without_repetition(hearing.heard, seam.words, seam.end)
             hearing = replace(hearing, heard=heard)
@@ -253,8 +262,6 @@ class Scribe:
             decode_seconds=self.metrics.decode_seconds + hearing.seconds,
         )
         self._decoded_end = piece.end
-        if self.language == AUTO and piece.speech >= LEAST_TO_DETECT and hearing.heard.words:
-            self.language = hearing.heard.language
 
     def _line(self, hearing: Hearing, piece: Piece, *, processing_ms: float) -> Line:
         heard = hearing.heard

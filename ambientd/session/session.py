@@ -263,7 +263,7 @@ class Session:
         if wishes.language not in {None, "en"} and not self.terms.multilingual:
             raise ClientError("bad_language", "this box's model knows English only", hint='Use "en".')
         if wishes.language is not None:
-            self._scribe.language = wishes.language
+            self._scribe.speak(wishes.language)
         if wishes.prompt is not None:
             self._scribe.prompt = wishes.prompt
 
