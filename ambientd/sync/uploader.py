@@ -114,9 +114,8 @@ class Uploader:
             return False
         if parcel is None:
             return False
-        fresh = parcel.fresh
         while (part := _flying(parcel.upload)) is not None:
-            receipt, ends = await self._attempt(parcel, part, fresh=fresh)
+            receipt, ends = await self._attempt(parcel, part)
             if receipt is None:
                 return ends
             upload = await self._arrived(parcel, part, receipt)
@@ -124,14 +123,14 @@ class Uploader:
                 return False
             following = _flying(upload)
             fresh = following is None or following.number not in _flights(parcel.upload)
-            parcel = replace(parcel, upload=upload)
+            parcel = replace(parcel, upload=upload, fresh=fresh)
         return False
 
-    async def _attempt(self, parcel: Parcel, part: Part, *, fresh: bool) -> tuple[Receipt | None, bool]:
+    async def _attempt(self, parcel: Parcel, part: Part) -> tuple[Receipt | None, bool]:
         """Find the part at the centre or send it; the receipt, or ``None`` and whether the round is to end."""
         pushed = None
         try:
-            if not fresh and not self._profile.repeatable:
+            if not parcel.fresh and not self._profile.repeatable:
                 if (found := await self._look(parcel, part)) is not None:
                     self._tally.outcomes["found"] += 1
                     return found, False
@@ -143,7 +142,7 @@ class Uploader:
                     )
                     return None, False
                 await self._outbox.mark(parcel.upload.id, part.number, self._central.by_its_clock(_now()))
-            certain = fresh or not self._profile.repeatable
+            certain = parcel.fresh or not self._profile.repeatable
             if _withdrawn(parcel):
                 reason = "the patient has withdrawn consent."
                 return None, await self._park(parcel, reason, part if certain else None)

@@ -182,3 +182,16 @@ async def test_consent_withdrawn_after_a_call_that_was_lost(box: Box) -> None:
 
     assert (await box.items())["s"].status is UploadStatus.PARKED
     assert await box.received() == {}
+
+
+async def test_what_the_clinic_notes_after_a_lost_call_does_not_make_a_second_transcript(box: Box) -> None:
+    """The document is another one then; its text is not."""
+    await say(box.database, "s", "Good morning.")
+    box.centre.faults.order(Fault.CUT_AFTER, path=PATHS[box.kind], times=2)
+    await box.round()
+    box.centre.faults.clear()
+    await Sessions(box.database).describe("s", Details(encounter="visit-7"))
+    await box.until_done()
+
+    assert (await box.items())["s"].status is UploadStatus.DELIVERED
+    assert await box.received() == {"Good morning.": 1}

@@ -71,7 +71,7 @@ class _Result(BaseModel):
     question_text: str
     category: str
     answer_text: str | None = None
-    confidence_score: float = 0.0
+    confidence_score: float | None = None
     context_snippet: str | None = None
     is_confident: bool = False
     is_manual_review_required: bool = True
@@ -295,7 +295,7 @@ def _answer(result: _Result) -> Answer:
         question=result.question_text,
         category=result.category,
         answer=result.answer_text or None,
-        confidence=result.confidence_score,
+        confidence=result.confidence_score or 0.0,
         snippet=result.context_snippet,
         confident=result.is_confident,
         review=result.is_manual_review_required,
