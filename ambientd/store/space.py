@@ -41,8 +41,11 @@ class Disk:
 
     @property
     def free(self) -> int:
-        """Bytes that the daemon's user may still write."""
-        found = os.statvfs(self._path)
+        """Bytes that the daemon's user may still write; 0 where the disk has gone."""
+        try:
+            found = os.statvfs(self._path)
+        except OSError:
+            return 0
         return found.f_bavail * found.f_frsize
 
     def check(self) -> None:

@@ -66,3 +66,7 @@ def test_the_mark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     disk.low_water = 0
     disk.check()
     assert [record.levelname for record in caplog.records if "disk" in record.message] == ["ERROR"]
+
+
+def test_a_disk_that_is_gone_has_no_room(tmp_path: Path) -> None:
+    assert Disk(tmp_path / "gone", low_water=1).free == 0
