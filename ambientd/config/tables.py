@@ -94,7 +94,7 @@ class Audio(Table):
 class Admission(Table):
     """When new sessions are refused, with close code 1013, so that the running ones do not become late."""
 
-    max_utilisation: Annotated[float, Unit("share")] = Field(default=0.9, ge=0.1, le=10)
+    max_utilisation: Annotated[float, Unit("share")] = Field(default=0.95, ge=0.1, le=10)
     """Share of the engine's time that text may take, the new session counted in; above 1 never refuses."""
     max_lag: Seconds = Field(default=10.0, ge=0.5, le=600)
     """Lateness of the last minute's text, 95th percentile, from which on nobody is let in."""

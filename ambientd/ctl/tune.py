@@ -76,7 +76,7 @@ def tune(seconds: float, url: str, *, force: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(result)))
         return
-    rooms = 0.9 * result.lanes / result.cost
+    rooms = chosen.admission.max_utilisation * result.lanes / result.cost
     click.echo(
         f"Best: {result.lanes} lanes with {result.threads} threads each, {result.quantisation}:"
         f" about {rooms:.0f} rooms in continuous talk."

@@ -39,6 +39,10 @@ CLOSE: Final = 0.1
 UNDISTURBED: Final = 0.8
 """Share of the processor time asked for that a measurement must have got to be believed."""
 
+AGAIN: Final = 1.15
+"""What talk costs beyond a single decode of each second: pieces heard again, ends carried over, and the work beside the
+engine.  Source: measured, docs/benchmarks.md: 0.071 core seconds a second at 24 rooms, 0.062 for the decodes alone."""
+
 _VERSION: Final = 1
 
 
@@ -78,7 +82,7 @@ class Tuning:
     lanes: int
     threads: int
     cost: float
-    """Lane seconds a second of speech takes."""
+    """Lane seconds a second of talk takes, all in all."""
     trials: tuple[Trial, ...]
     advice: tuple[str, ...]
     measured_at: str
@@ -229,7 +233,7 @@ def tune(
         quantisation,
         best.lanes,
         best.threads,
-        cost=best.lanes / best.speed,
+        cost=AGAIN * best.lanes / best.speed,
         trials=tuple(trials),
         advice=tuple(advice(machine, best, trials)),
         measured_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

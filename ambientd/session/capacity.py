@@ -30,7 +30,7 @@ WINDOW: Final = 60.0
 FIRST_TEXT: Final = 12.0
 """Seconds until a new room's first piece is decoded: half-way between the shortest and the longest usual piece."""
 
-FIRST_GUESS: Final = 0.07
+FIRST_GUESS: Final = 0.075
 """Lane seconds a second of talk costs, until the box has seen for itself.  Source: measured, docs/benchmarks.md."""
 
 ENOUGH: Final = 300.0
@@ -44,7 +44,7 @@ LONGEST_BEAT: Final = 0.5
 class Ceiling:
     """From where on new rooms are refused."""
 
-    utilisation: float = 0.9
+    utilisation: float = 0.95
     """Share of the lanes' time that finals may take."""
     lag: float = 10.0
     """Seconds, of the last minute's lines the 95th percentile."""
