@@ -434,9 +434,10 @@ async def _text(connection: AsyncConnection, session_id: str) -> str:
 async def _cut(connection: AsyncConnection, upload: Upload, text: str, most: int | None) -> Upload:
     """Make the parts afresh: none of them has been sent."""
     turns, at = [], 0
-    for line in await read_final(connection, upload.session_id):
-        turns.append(at)
-        at += len(line.text) + 1
+    if most is not None and len(text) > most:
+        for line in await read_final(connection, upload.session_id):
+            turns.append(at)
+            at += len(line.text) + 1
     await connection.execute(tables.parts.delete().where(_part.id == upload.id))
     for number, (start, end) in enumerate(cuts(text, turns, most)):
         raw = text[start:end].encode()

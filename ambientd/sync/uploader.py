@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ambientd.core.delivery import Part, PartStatus, Upload, UploadStatus
-from ambientd.errors import CentralRejected, CentralUnavailable
+from ambientd.errors import AmbientError, CentralRejected, CentralUnavailable
 from ambientd.store.deliveries import Outbox, Parcel
 from ambientd.store.refusals import SealBroken
 from ambientd.sync.breaker import Breaker
@@ -93,7 +93,7 @@ class Uploader:
                         return
                     greeted = True
                 tried.add(upload_id)
-                if await self._deliver(upload_id):
+                if await self._delivered(upload_id):
                     return
 
     async def _due(self) -> list[str]:
@@ -101,6 +101,21 @@ class Uploader:
         if waits and not self._breaker.lets_new_ones:
             return []
         return await self._outbox.due(_now(), untried=waits)
+
+    async def _delivered(self, upload_id: str) -> bool:
+        try:
+            return await self._deliver(upload_id)
+        except AmbientError:
+            raise
+        # The boundary of a row: a defect that one of them brings out must not keep the others here for ever.
+        except Exception as error:
+            logger.exception("a delivery failed inside the box", extra={"error": type(error).__name__})
+            await self._outbox.postpone(
+                upload_id,
+                until=_now() + timedelta(seconds=self._route.backoff.most),
+                error="it failed inside the box: the log tells where.",
+            )
+            return False
 
     async def _deliver(self, upload_id: str) -> bool:
         """Send one row, all parts of it; returns whether the round is to end."""

@@ -10,7 +10,7 @@ import pytest
 from boxes import Box, say
 from central.faults import Fault
 
-from ambientd.core.delivery import AnswersStatus, UploadStatus
+from ambientd.core.delivery import AnswersStatus, Part, UploadStatus
 from ambientd.core.record import Consent, Details
 from ambientd.core.retry import Backoff
 from ambientd.store.sessions import Sessions
@@ -195,3 +195,29 @@ async def test_what_the_clinic_notes_after_a_lost_call_does_not_make_a_second_tr
 
     assert (await box.items())["s"].status is UploadStatus.DELIVERED
     assert await box.received() == {"Good morning.": 1}
+
+
+async def test_a_defect_that_one_row_brings_out_holds_up_nobody(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ambientd.store.deliveries import Parcel  # noqa: PLC0415
+
+    words = Parcel.words
+
+    def failing(parcel: Parcel, part: Part) -> str:
+        if parcel.record.session_id == "bad":
+            raise RuntimeError("a word of the patient")
+        return words(parcel, part)
+
+    monkeypatch.setattr(Parcel, "words", failing)
+    await say(box.database, "bad", "Good morning.")
+    await say(box.database, "good", "Good day.")
+    await box.round()
+    items = await box.items()
+
+    assert items["good"].status is UploadStatus.DELIVERED
+    assert items["bad"].status is UploadStatus.IN_FLIGHT
+    assert items["bad"].last_error == "it failed inside the box: the log tells where."
+    monkeypatch.undo()
+    await box.until_done()
+    assert await box.received() == {"Good morning.": 1, "Good day.": 1}
