@@ -31,11 +31,14 @@ from ambientd.core.audio import RATE, samples
 from ambientd.core.record import Box
 from ambientd.core.retry import Backoff
 from ambientd.core.segmenter import Rules
+from ambientd.core.suspects import Search
 from ambientd.engine import models, tune
 from ambientd.engine.lanes import open_lanes
+from ambientd.engine.ordinary import ordinary_words
 from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper, kernels
 from ambientd.errors import OperatorError, StoreUnavailable
+from ambientd.glossary import Glossary
 from ambientd.loopdelay import loop_delay
 from ambientd.recordings import receive
 from ambientd.session.capacity import FIRST_GUESS, Capacity, Ceiling
@@ -141,6 +144,11 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
             extra={"model": model, "lanes": count, "threads": threads, "kernels": kernels()},
         )
 
+        glossary = Glossary(
+            settings.vocabulary.path,
+            specialities=settings.vocabulary.chosen,
+            ordinary=ordinary_words(weights),
+        )
         this_box = settings.box.id or await box_id(database)
         courier = await stack.enter_async_context(open_courier(database, centre(settings.sync, this_box)))
         refiner = await stack.enter_async_context(
@@ -210,9 +218,12 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 answers=Answers(database),
                 disk=disk,
                 backups=Backups(database, audit),
+                glossary=glossary,
                 engine=lanes,
                 metrics=collectors,
-                terms=lambda: terms(settings, multilingual=not engine.model.endswith(".en")),
+                terms=lambda: terms(
+                    settings, multilingual=not engine.model.endswith(".en"), search=glossary.search
+                ),
                 model=model,
                 chunk_duration=settings.segmentation.chunk_duration,
                 audio_buffer_size=settings.server.audio_buffer_size,
@@ -249,7 +260,7 @@ def _tuning(settings: Settings) -> tune.Tuning | None:
     return None
 
 
-def terms(settings: Settings, *, multilingual: bool = True) -> Terms:
+def terms(settings: Settings, *, multilingual: bool = True, search: Search | None = None) -> Terms:
     """What a new session is opened with, from the settings and what the model knows."""
     cut, usual = settings.segmentation, Rules()
     most = samples(cut.max_duration)
@@ -277,6 +288,7 @@ def terms(settings: Settings, *, multilingual: bool = True) -> Terms:
             idle=settings.server.idle_timeout,
             longest=settings.server.max_session_duration,
         ),
+        search=search or Search(),
     )
 
 

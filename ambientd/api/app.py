@@ -21,6 +21,7 @@ from ambientd.api import (
     stream,
     sync,
     transcriptions,
+    vocabulary,
 )
 from ambientd.api.faults import faults
 from ambientd.api.services import SERVICES, Services
@@ -54,6 +55,7 @@ def application(services: Services) -> web.Application:
         status,
         sync,
         transcriptions,
+        vocabulary,
     )
     for room in rooms:
         app.add_routes(room.routes)

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from ambientd.core.decoding import Load
 from ambientd.core.delivery import SyncStatus, Upload
+from ambientd.core.vocabulary import Vocabulary
 from ambientd.session.registry import Registry
 from ambientd.session.session import Terms
 from ambientd.session.uploads import Source, Uploads
@@ -83,6 +84,23 @@ class Deliveries(Protocol):
         ...
 
 
+class Glossary(Protocol):
+    """The clinic's names, as they are in force."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Those of the chosen specialities."""
+        ...
+
+    def reload(self) -> None:
+        """Read the list again; sessions opened from now on have it.
+
+        Raises:
+            OperatorError: it cannot be read; what was in force stays.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """What stays as it is while the daemon runs, for status."""
@@ -122,6 +140,7 @@ class Services:
     answers: Answers
     disk: Disk
     backups: Backups
+    glossary: Glossary
     engine: Engine
     metrics: CollectorRegistry
     uploads: Uploads

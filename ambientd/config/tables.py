@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ambientd.config.kinds import Bytes, Count, Directory, Level, Name, Packaged, Seconds, Table, Unit
+from ambientd.config.naming import Vocabulary
 from ambientd.config.syncing import Sync
 from ambientd.core.languages import LANGUAGES
 
@@ -261,6 +262,7 @@ class Settings(BaseSettings):
     audio: Audio = Audio()
     segmentation: Segmentation = Segmentation()
     engine: Engine = Engine()
+    vocabulary: Vocabulary = Vocabulary()
     refinement: Refinement = Refinement()
     uploads: Uploads = Uploads()
     models: Models

@@ -19,8 +19,10 @@ from ambientd.core.audio import BYTES_PER_SAMPLE, RATE
 from ambientd.core.decoding import AUTO
 from ambientd.core.languages import LANGUAGES
 from ambientd.core.metrics import SessionMetrics
+from ambientd.core.naming import Suggestion
 from ambientd.core.record import Details, full_text
 from ambientd.core.transcript import Gap, Line, Segment, Word
+from ambientd.core.vocabulary import LONGEST_NAME, MOST_WORDS, parse
 from ambientd.errors import AmbientError, ClientError, DiskFull, StoreUnavailable
 
 Message = Mapping[str, Any]
@@ -122,6 +124,8 @@ class Wishes:
     acks: bool | None = None
     load: bool | None = None
     refined: bool | None = None
+    vocabulary: tuple[str, ...] | None = None
+    """Names of this session, besides the clinic's."""
     details: Message = field(default_factory=dict)
     """What it says of the encounter, the patient and the consent, as :mod:`ambientd.core.details` reads it."""
 
@@ -134,7 +138,7 @@ class Wishes:
 
 
 _DETAILS: Final = ("encounter", "patient", "consent")
-_WISHES: Final = ("language", "prompt", *WISHED, *_DETAILS)
+_WISHES: Final = ("language", "prompt", "vocabulary", *WISHED, *_DETAILS)
 
 LONGEST_PROMPT: Final = 800
 """Characters.  Whisper takes at most 224 tokens of prompt, about four characters each; more would be cut."""
@@ -161,9 +165,32 @@ def parse_wishes(fields: Message) -> Wishes:
     for name in WISHED:
         if not isinstance(fields.get(name), bool | None):
             raise ClientError("bad_field", f"{name} must be true or false")
+    names = _own_names(fields.get("vocabulary"))
     said = {name: fields[name] for name in _DETAILS if name in fields}
     details.changed(Details(), said, now=datetime.max.replace(tzinfo=UTC))  # only to see that it can be read
-    return Wishes(language, prompt, **{name: fields.get(name) for name in WISHED}, details=said)
+    return Wishes(
+        language, prompt, **{name: fields.get(name) for name in WISHED}, vocabulary=names, details=said
+    )
+
+
+MOST_OWN_NAMES: Final = 200
+"""Names one session may bring: its patient's medicines, the people it speaks of."""
+
+
+def _own_names(given: object) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    if not isinstance(given, list) or len(given) > MOST_OWN_NAMES:
+        raise ClientError("bad_vocabulary", f"vocabulary must be a list of at most {MOST_OWN_NAMES} names")
+    if not all(isinstance(name, str) and len(name.splitlines()) == 1 for name in given):
+        raise ClientError("bad_vocabulary", "a name in the vocabulary must be one line of text")
+    if parse("\n".join(given)).faults:
+        raise ClientError(
+            "bad_vocabulary",
+            "a name in the vocabulary cannot be one, or stands in it twice",
+            hint=f"A name has letters, at most {LONGEST_NAME} characters and {MOST_WORDS} words.",
+        )
+    return tuple(given)
 
 
 def parse_resume(control: Control) -> str:
@@ -273,10 +300,13 @@ def load(
     }
 
 
-def transcript(line: Line, *, session_time: float) -> Message:
-    """A committed line.  ``session_time``: seconds since the session started, by the clock."""
+def transcript(line: Line, *, session_time: float, suggestions: Sequence[Suggestion] = ()) -> Message:
+    """A committed line.  ``session_time``: seconds since the session started, by the clock.
+
+    ``suggestions``: names that may have been meant, by the line's words.
+    """
     audio = line.end - line.start
-    return {
+    told = {
         "type": "transcript",
         "text": line.text,
         "confidence": round(line.confidence, 4),
@@ -292,6 +322,9 @@ def transcript(line: Line, *, session_time: float) -> Message:
         "audio_duration": _seconds(audio),
         "audio_size_bytes": audio * BYTES_PER_SAMPLE,
     }
+    if suggestions:
+        told["suggestions"] = [_suggestion(each, line.words) for each in suggestions]
+    return told
 
 
 def partial(text: str, stable_text: str, *, start: int, end: int) -> Message:
@@ -408,6 +441,18 @@ def _segment(segment: Segment) -> dict[str, Any]:
         "start": _seconds(segment.start),
         "end": _seconds(segment.end),
         "words": [_word(word) for word in segment.words],
+    }
+
+
+def _suggestion(each: Suggestion, words: Sequence[Word]) -> dict[str, Any]:
+    return {
+        "word": each.first,
+        "words": each.last - each.first,
+        "start": _seconds(words[each.first].start),
+        "end": _seconds(words[each.last - 1].end),
+        "said": each.said,
+        "suggested": each.suggested,
+        "score": each.score,
     }
 
 

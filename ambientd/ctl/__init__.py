@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "sync": ("ambientd.ctl.sync", "See and steer the deliveries to the central server."),
     "transcribe": ("ambientd.ctl.transcribe", "Transcribe an audio file."),
     "tune": ("ambientd.ctl.tune", "Measure this machine, and keep what suits it best."),
+    "vocabulary": ("ambientd.ctl.vocabulary", "Check the clinic's list of names, and have it read again."),
     "version": ("ambientd.ctl.version", "Print the versions of ambientd and of what it stands on."),
 }
 """Command -> the module that has it, under its own name, and what it does."""

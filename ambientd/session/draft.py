@@ -26,6 +26,7 @@ from ambientd.core.vote import Ballot, vote
 from ambientd.core.windows import Cuts
 from ambientd.session.ear import Hearing
 from ambientd.session.inbox import Hole
+from ambientd.session.names import Names
 from ambientd.session.reader import Reader, Style
 from ambientd.session.reel import Reel
 
@@ -130,6 +131,11 @@ class Draft:
         """Whether it is worth asking for the next window."""
         known = self.reel.judged_end
         return self.complete or any(known - r.at >= r.cuts.most for r in (self._frame, *self._others))
+
+    def expect(self, names: Names) -> None:
+        """Has the conversation's names heard right in every way of hearing: else they would be voted down."""
+        for reader in (self._frame, *self._others):
+            reader.names = names
 
     def committed(self, line: Line) -> None:
         """Takes a line of the live text."""

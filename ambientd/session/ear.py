@@ -10,8 +10,11 @@
     Rule 5  Where Whisper stopped early, so that speech lies behind its last time token, that speech is *unheard*: it
             is to be heard again together with what follows.  One piece in twelve loses a clause that way otherwise.
 
-So no piece costs more than one ordinary and one careful decode; what is unheard is heard again as part of the next, and
-whoever calls may say that enough has been carried.
+    Rule 6  Names that seem misheard are heard again, if the text is not doubtful otherwise: see
+            :mod:`~ambientd.session.names`.
+
+So no piece costs more than one ordinary decode and one more, careful or for names; what is unheard is heard again as
+part of the next, and whoever calls may say that enough has been carried.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from ambientd.core.audio import RATE
 from ambientd.core.decoding import Decoder, Heard, Rank, Request
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Gap
+from ambientd.session.names import Names
 
 CHANCE: Final = 0.4
 """Temperature of the second decode.  Source: measured, docs/benchmarks.md: at 0.2 the same loops come again."""
@@ -62,12 +66,14 @@ async def hear(
     rank: Rank = Rank.FINAL,
     first: Heard | None = None,
     otherwise: str | None = None,
+    names: Names | None = None,
 ) -> Hearing:
     """The believable words in ``piece``.
 
     ``since``: when the piece came in, see :class:`Request`.
     ``first``: what the first decode would give, where that is known.
     ``otherwise``: the language to try where ``language`` gave hardly a word; without one, the same.
+    ``names``: those of the conversation, where there are any.
     ``may_carry``: whether what is unheard may be left for later; otherwise it is a gap.
 
     Raises:
@@ -87,6 +93,9 @@ async def hear(
         heard = plausibility.cleaned(await decoder.decode(careful))
         spent += heard.seconds
         doubt = _doubt(heard, piece)
+    elif names and heard.words and not is_silence(heard, piece):
+        heard, more = await names.heard_again(decoder, request, heard)
+        spent += more
     gap = None
     if doubt:
         heard, gap = _believable(heard, piece, doubt)

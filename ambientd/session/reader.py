@@ -17,6 +17,7 @@ from ambientd.core.transcript import Gap, Line
 from ambientd.core.windows import Cuts, next_window
 from ambientd.errors import DecodeFailed
 from ambientd.session.ear import Hearing, hear
+from ambientd.session.names import Names
 from ambientd.session.reel import Reel
 
 MOST_CARRIED: Final = 2
@@ -55,6 +56,8 @@ class Reader:
         self.seconds = 0.0
         """Of the engine's time."""
         self.cuts = cuts
+        self.names = Names()
+        """Those of the conversation."""
         self._reel = reel
         self._style = style
         self._correct = correct
@@ -106,6 +109,7 @@ class Reader:
                 prompt=prompt,
                 may_carry=self._carried < MOST_CARRIED,
                 rank=Rank.BACKGROUND,
+                names=self.names,
             )
         except DecodeFailed:
             self.gaps.append(Gap(self.at, piece.end, "decode_failed"))

@@ -15,7 +15,7 @@ from typing import Final
 from ambientd.core import plausibility, protocol
 from ambientd.core.audio import RATE
 from ambientd.core.calibration import with_calibrated_words
-from ambientd.core.decoding import Decoder, nothing
+from ambientd.core.decoding import Decoder, Heard, Request, nothing
 from ambientd.core.prompt import prompt_for
 from ambientd.core.segmenter import Piece
 from ambientd.core.tongue import Tongue
@@ -24,6 +24,7 @@ from ambientd.errors import DecodeFailed
 from ambientd.session.ear import WORTH_HEARING, Hearing, hear
 from ambientd.session.hub import Hub
 from ambientd.session.ledger import Ledger
+from ambientd.session.names import Names
 from ambientd.session.past import Past
 from ambientd.session.preview import Preview
 
@@ -63,6 +64,7 @@ class Scribe:
         clock: Callable[[], float],
         language: str,
         prompt: str | None,
+        names: Names | None = None,
         past: Past,
         arrived: Callable[[int], float],
         spacing: Callable[[float], float],
@@ -83,6 +85,7 @@ class Scribe:
         self._hub = hub
         self._clock = clock
         self._arrived = arrived
+        self._names = names or Names()
         self._preview = Preview(decoder, spacing)
         self._texts = [line.text for line in past.lines]
         self._last_words: list[str] = []
@@ -173,17 +176,15 @@ class Scribe:
                     before=tail.words if tail else (),
                     end=tail.end if tail else 0,
                 )
+                ripe = await self._named(whole, glimpse.ripe) if glimpse and glimpse.ripe else None
         except TimeoutError:
             return  # abandoned
         finally:
             self._patience = None
         if glimpse:
             self.metrics = replace(self.metrics, decode_seconds=self.metrics.decode_seconds + glimpse.seconds)
-            if glimpse.ripe:
-                line = self._line(
-                    Hearing(glimpse.ripe, 0.0), whole, processing_ms=1000 * (time.monotonic() - ready)
-                )
-                await self._write(line)
+            if ripe and glimpse.ripe:
+                await self._write(Hearing(ripe, 0.0), whole, processing_ms=1000 * (time.monotonic() - ready))
                 self._preview.commit(glimpse.ripe.words)
             else:
                 self._show(glimpse.words, glimpse.stable, piece)
@@ -217,6 +218,7 @@ class Scribe:
                     since=self._arrived(piece.start),
                     may_carry=self._carried < MOST_CARRIED,
                     first=self._preview.whole(piece, language=language, prompt=prompt),
+                    names=self._names,
                 )
         except DecodeFailed as error:
             logger.warning("piece not decoded", extra={"session": self._session_id, "error": error})
@@ -233,7 +235,7 @@ class Scribe:
         self._preview.reset()
         self._note(piece, hearing)
         if hearing.heard.words:
-            await self._write(self._line(hearing, piece, processing_ms=1000 * (time.monotonic() - ready)))
+            await self._write(hearing, piece, processing_ms=1000 * (time.monotonic() - ready))
         elif self._shown:
             self._show((), 0, piece)
         if hearing.gap:
@@ -280,7 +282,19 @@ class Scribe:
             processing_ms=processing_ms,
         )
 
-    async def _write(self, line: Line) -> None:
+    async def _named(self, piece: Piece, heard: Heard) -> Heard:
+        """A part of the open ``piece`` that is about to be committed, with its names right."""
+        request = Request(
+            piece.audio, piece.start, piece.speech, self.language, since=self._arrived(piece.start)
+        )
+        heard, spent = await self._names.heard_again(self._decoder, request, heard)
+        self.metrics = replace(self.metrics, decode_seconds=self.metrics.decode_seconds + spent)
+        return heard
+
+    async def _write(self, hearing: Hearing, piece: Piece, *, processing_ms: float) -> None:
+        line = self._line(hearing, piece, processing_ms=processing_ms)
+        # Sought in the engine's own probabilities, not in the calibrated ones.
+        suggested = await self._names.suggestions(hearing.heard.words, line.language)
         metrics = self.metrics.with_line(line)
         await self._ledger.append_line(self._session_id, line, metrics)
         # Audio may have come in while the disk was at work.
@@ -290,7 +304,7 @@ class Scribe:
         self._last_words = [word.text for word in line.words]
         self._shown = False
         self.committed(line)
-        self._hub.publish(protocol.transcript(line, session_time=self._clock()))
+        self._hub.publish(protocol.transcript(line, session_time=self._clock(), suggestions=suggested))
 
     async def mark(self, gap: Gap) -> None:
         """Stores a gap, then shows it.

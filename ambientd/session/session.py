@@ -22,6 +22,7 @@ from ambientd.core.prompt import prompt_for
 from ambientd.core.protocol import Message, Wishes
 from ambientd.core.record import EndReason, Refinement, SessionState
 from ambientd.core.segmenter import Detect, Piece, Rules, Segmenter
+from ambientd.core.suspects import Search
 from ambientd.core.transcript import Gap
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 from ambientd.session.arrivals import Arrivals
@@ -32,6 +33,7 @@ from ambientd.session.inbox import Hole, Inbox
 from ambientd.session.intake import Intake
 from ambientd.session.ledger import Ledger
 from ambientd.session.limits import Lifetime, Limits
+from ambientd.session.names import Names
 from ambientd.session.past import Past
 from ambientd.session.refiner import Refiner
 from ambientd.session.scribe import Scribe
@@ -69,6 +71,8 @@ class Terms:
     limits: Limits = field(default_factory=Limits)
     ephemeral: bool = False
     """Whether nothing of the session is kept once it has ended."""
+    search: Search = field(default_factory=Search)
+    """The clinic's vocabulary."""
 
 
 class Session:
@@ -112,7 +116,9 @@ class Session:
         self._inbox = Inbox(terms.inbox)
         self._refiner = refiner
         self._draft = refiner.begin(session_id, self.hub, self._style, start=past.end) if refiner else None
+        self._names = Names(terms.search)
         if self._draft:
+            self._draft.expect(self._names)
             detect = self._draft.reel.judging(detect)
         self._segmenter = Segmenter(detect, terms.rules, start=past.end)
         self._scribe = Scribe(
@@ -123,6 +129,7 @@ class Session:
             clock=lambda: self._lifetime.seconds,
             language=terms.language,
             prompt=terms.prompt,
+            names=self._names,
             past=past,
             arrived=self._turn,
             spacing=self._capacity.spacing,
@@ -255,7 +262,7 @@ class Session:
         return self._holder.take()
 
     def configure(self, wishes: Wishes) -> None:
-        """Takes over the language and the prompt a client wishes for, from the next piece on.
+        """Takes over the language, the prompt and the names a client wishes for, from the next piece on.
 
         Raises:
             ClientError: the model does not know the language; nothing is changed.
@@ -266,6 +273,8 @@ class Session:
             self._scribe.speak(wishes.language)
         if wishes.prompt is not None:
             self._scribe.prompt = wishes.prompt
+        if wishes.vocabulary is not None:
+            self._names.own(wishes.vocabulary)
 
     @property
     def language(self) -> str:

@@ -20,6 +20,7 @@ from ambientd.api.app import application
 from ambientd.api.services import Services
 from ambientd.core.record import Box as Appliance
 from ambientd.core.segmenter import Detect
+from ambientd.glossary import Glossary
 from ambientd.recordings import receive
 from ambientd.session.capacity import Capacity
 from ambientd.session.ledger import StoredLedger
@@ -82,9 +83,11 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             low_water: int = 0,
             detector: Detect = detect,
             queue: int = 4,
+            glossary: Glossary | None = None,
             **terms: Any,
         ) -> Box:
             engine = engine or Engine()
+            glossary = glossary or Glossary(None, specialities=(), ordinary=frozenset())
             database = await stack.enter_async_context(open_database((folder or tmp_path) / "test.db"))
             audit = await stack.enter_async_context(open_audit(database))
             sessions, lines = Sessions(database), Lines(database)
@@ -142,9 +145,10 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     answers=Answers(database),
                     disk=disk,
                     backups=Backups(database, audit),
+                    glossary=glossary,
                     engine=engine,
                     metrics=collectors,
-                    terms=lambda: terms_of(**terms),
+                    terms=lambda: terms_of(search=glossary.search, **terms),
                     model="scripted",
                     chunk_duration=1.0,
                     audio_buffer_size=8192,

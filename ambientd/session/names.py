@@ -1,0 +1,83 @@
+"""The names of one conversation: heard again where they seem to have been misheard, suggested where that did not help.
+
+Rule 1  The first decode knows no names: a prompt with names in it makes ordinary words worse.
+Rule 2  A text with suspects is decoded once more, with the suspected names as its prompt.
+Rule 3  Of that second decode only names are taken: see :mod:`ambientd.core.naming`.
+Rule 4  What remains suspect is suggested, never put in.
+Rule 5  Names that were said are expected again, in this session only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from ambientd.core import plausibility
+from ambientd.core.decoding import Decoder, Heard, Request
+from ambientd.core.naming import Suggestion, suggestions, with_names
+from ambientd.core.prompt import naming_prompt
+from ambientd.core.suspects import Index, Search
+from ambientd.core.transcript import Word
+from ambientd.core.vocabulary import Vocabulary
+from ambientd.errors import DecodeFailed
+
+MOST_SAID: Final = 64
+"""Names of one conversation that are expected again."""
+
+
+class Names:
+    """What one session knows of names."""
+
+    def __init__(self, search: Search | None = None) -> None:
+        self._clinic = search or Search()
+        self._search = self._clinic
+        self._said: dict[str, None] = {}
+
+    def own(self, names: Sequence[str]) -> None:
+        """Names of this session, besides the clinic's; replaces those given before."""
+        index = Index(Vocabulary().with_names(names))
+        indexes = (index, *self._clinic.indexes) if len(index) else self._clinic.indexes
+        self._search = replace(self._clinic, indexes=indexes)
+
+    async def heard_again(self, decoder: Decoder, request: Request, heard: Heard) -> tuple[Heard, float]:
+        """``heard`` with its names right, as far as a second decode of ``request`` confirms them, and its seconds."""
+        search = self._search
+        if not any(map(len, search.indexes)):
+            return heard, 0.0
+        # A long text against a long list takes longer than the event loop may stand still.
+        suspects = await asyncio.to_thread(
+            search.suspects, heard.words, frozenset(self._said), heard.language
+        )
+        likely = sorted(suspects, key=lambda suspect: -suspect.score)
+        depth = max((len(suspect.names) for suspect in suspects), default=0)
+        # The likest of every suspect before anybody's second.
+        names = [each.names[rank] for rank in range(depth) for each in likely if rank < len(each.names)]
+        spent = 0.0
+        if prompt := naming_prompt(heard.language, names):
+            try:
+                again = await decoder.decode(
+                    replace(request, prompt=prompt, language=heard.language, temperature=0.0)
+                )
+            except DecodeFailed:
+                again = None  # the first decode stands
+            if again:
+                spent = again.seconds
+                heard = with_names(heard, plausibility.cleaned(again), search)
+        self._remember(heard.words)
+        return heard, spent
+
+    async def suggestions(self, words: Sequence[Word], language: str) -> tuple[Suggestion, ...]:
+        """Names that may have been meant; ``words`` with the engine's own probabilities."""
+        if not any(map(len, self._search.indexes)):
+            return ()
+        found = await asyncio.to_thread(self._search.suspects, words, frozenset(self._said), language)
+        return suggestions(found, words)
+
+    def _remember(self, words: Sequence[Word]) -> None:
+        for _, _, name in self._search.named(words):
+            self._said.pop(name, None)
+            self._said[name] = None
+        while len(self._said) > MOST_SAID:
+            del self._said[next(iter(self._said))]
