@@ -227,8 +227,10 @@ async def connect(
             await socket.close()
 
 
-async def fetch_transcript(session_id: str, form: str, *, url: str = DEFAULT_URL) -> str:
+async def fetch_transcript(session_id: str, form: str, *, url: str = DEFAULT_URL, tier: str = "final") -> str:
     """The stored transcript of a session, as ``text``, ``json``, ``srt``, ``vtt`` or ``fhir``.
+
+    ``tier``: ``final``, ``live``, or ``refined``, which not every session has.
 
     Raises:
         DaemonUnreachable: nothing answers there.
@@ -236,10 +238,11 @@ async def fetch_transcript(session_id: str, form: str, *, url: str = DEFAULT_URL
     """
     address = _base(url).joinpath("api/v1/sessions", quote(session_id, safe=""), "transcript", encoded=True)
     limits = aiohttp.ClientTimeout(total=_DOCUMENT_SECONDS)
+    query = {"format": form} if tier == "final" else {"format": form, "tier": tier}
     try:
         async with (
             aiohttp.ClientSession(timeout=limits) as http,
-            http.get(address.with_query(format=form)) as response,
+            http.get(address.with_query(query)) as response,
         ):
             if response.status != 200:  # noqa: PLR2004  HTTP's "OK"
                 raise _refused(response.status)

@@ -29,20 +29,27 @@ _UNKNOWN: Final = 404
     help="fhir is an R4 bundle with the transcript as a DocumentReference.",
 )
 @click.option(
+    "--tier",
+    type=click.Choice(["final", "live", "refined"]),
+    default="final",
+    show_default=True,
+    help="The best text there is, what was shown live, or what the second hearing made of it.",
+)
+@click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write to this file, readable by you alone; it appears when it is whole.",
 )
-def export(session: str, url: str, form: str, output: Path | None) -> None:
+def export(session: str, url: str, form: str, tier: str, output: Path | None) -> None:
     """Write the transcript of the stored session SESSION."""
     try:
-        document = asyncio.run(fetch_transcript(session, form, url=url))
+        document = asyncio.run(fetch_transcript(session, form, url=url, tier=tier))
     except Refused as error:
         if error.code != _UNKNOWN:
             raise
         raise ClientError(
             "no_such_session",
-            "The daemon has no session of this id.",
+            "The daemon has no session of this id, or none with such a text.",
             hint="Look at the list: curl localhost:8000/api/v1/sessions",
         ) from error
     if output is None:

@@ -36,6 +36,13 @@ def test_the_document_goes_to_standard_output_as_it_came(daemon: ScriptedDaemon,
     assert daemon.paths == [f"/api/v1/sessions/visit%201/transcript?format={form}"]
 
 
+def test_what_was_shown_live_can_be_had_too(daemon: ScriptedDaemon):
+    daemon.documents["text"] = "said\n"
+
+    assert run(daemon, "--tier", "live").exit_code == 0
+    assert daemon.paths[0].endswith("?format=text&tier=live")
+
+
 def test_a_file_is_for_its_owner_alone_and_replaced_whole(daemon: ScriptedDaemon, tmp_path: Path):
     daemon.documents["text"] = "said\r\n"
     target = tmp_path / "visit.txt"

@@ -56,7 +56,7 @@ class Plan:
     """Of all calls to the centre that fail."""
     stormy: float = 30.0
     """Seconds for which the faults go on after the last session."""
-    patience: float = 120.0
+    patience: float = 300.0
     """Seconds for the queue to empty once all is well."""
 
 
@@ -209,7 +209,7 @@ class Week:
         if kind == "ephemeral":
             self.diary.ephemeral.add(name)
             path += "?ephemeral=1"
-        long = chance.random() < 0.05 and len(self._long) >= LONG
+        long = chance.random() < 0.1 and len(self._long) >= LONG
         lines = 0 if kind == "silent" else LONG if long else chance.randint(1, 5)
         shown = self.diary.shown.setdefault(name, [])
         async with http.ws_connect(path, timeout=aiohttp.ClientWSTimeout(ws_close=1)) as client:
