@@ -46,6 +46,8 @@ QUEUE_SECONDS: Final = 30.0
 """How long a transaction waits for its turn.  A hundred sessions ending at once need about a second."""
 
 SCRUB_ATTEMPTS: Final = 20
+SCRUB_PAGES: Final = 500
+"""Pages given back at once: 2 MB, so that no line waits long behind the purge of a year."""
 SCRUB_PAUSE: Final = 0.1
 """Seconds between two attempts: a read takes a few milliseconds, so one of twenty finds none in its way."""
 
@@ -182,20 +184,31 @@ class Database:
         Raises:
             StoreUnavailable: the file cannot be written.
         """
+        # In steps: the lines that wait meanwhile have their turn in between.
+        while await settled(self._own(self._give_back())):
+            pass
         for _ in range(SCRUB_ATTEMPTS):
-            if await settled(self._own(self._scrub())):
+            if await settled(self._own(self._empty_log())):
                 return True
             await asyncio.sleep(SCRUB_PAUSE)
         return False
 
-    async def _scrub(self) -> bool:
+    async def _give_back(self) -> bool:
+        """Give some free pages back; whether there are more."""
         with self._faults("scrub"):
             async with self._writer.connect() as connection:
                 # Beside SQLAlchemy, which would begin a transaction: none of these may be in one.
                 raw: Any = (await connection.get_raw_connection()).driver_connection
+                ((before,),) = await raw.execute_fetchall("PRAGMA freelist_count")
                 # Each row stepped through moves one page, hence the fetch.
-                await raw.execute_fetchall("PRAGMA incremental_vacuum")
-                return await _emptied(raw)
+                await raw.execute_fetchall(f"PRAGMA incremental_vacuum({SCRUB_PAGES})")
+                ((left,),) = await raw.execute_fetchall("PRAGMA freelist_count")
+                return bool(0 < left < before)
+
+    async def _empty_log(self) -> bool:
+        with self._faults("scrub"):
+            async with self._writer.connect() as connection:
+                return await _emptied((await connection.get_raw_connection()).driver_connection)
 
     async def _fold_log(self) -> bool:
         """Whether the write-ahead log could be folded into the file and emptied."""

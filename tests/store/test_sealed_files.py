@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 import stat
@@ -372,3 +373,27 @@ class TestFileOfBefore:
 
         assert "backup-0001" in refusal.value.hint
         assert path.with_name("ambientd.db.backup-0001").exists()
+
+
+async def test_what_is_given_back_after_a_great_purge_is_given_back_in_steps(
+    path: Path, database: Database, sessions: Sessions, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And lines can be stored in between."""
+    monkeypatch.setattr("ambientd.store.database.SCRUB_PAGES", 2)
+    await begin(sessions, "live")
+    await begin(sessions, "s")
+    for index in range(150):
+        await lines.append_line("s", line(index, f"{index} " * 40), figures([]))
+    assert await database.scrub()
+    size = len(contents_of(path))
+    await database.transact(lambda connection: destroy(connection, "s"))
+    scrubbing = asyncio.create_task(database.scrub())
+    await asyncio.sleep(0)
+    await lines.append_line("live", line(0), figures([]))
+    stored_in_between = not scrubbing.done()
+
+    assert await scrubbing
+    assert stored_in_between
+    assert len(contents_of(path)) < size
+    with closing(sqlite3.connect(path)) as shell:
+        assert shell.execute("PRAGMA freelist_count").fetchall() == [(0,)]
