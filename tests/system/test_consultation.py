@@ -71,7 +71,7 @@ async def test_four_minutes_of_a_consultation_are_on_record_as_they_were_shown(d
 
     messages = await transcribe(daemon, "consultation", [pcm])
     shown = [m for m in messages if m["type"] == "transcript"]
-    stored = await get(daemon, "/api/v1/sessions/consultation/transcript")
+    stored = await get(daemon, "/api/v1/sessions/consultation/transcript?tier=live")
     session = await get(daemon, "/api/v1/sessions/consultation")
 
     assert [line["text"] for line in stored["lines"]] == [m["text"] for m in shown]
