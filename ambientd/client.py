@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Final, Self
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Self
 from urllib.parse import quote
 
 import aiohttp
@@ -34,6 +35,11 @@ _CLOSING_SECONDS: Final = 5.0
 
 _DOCUMENT_SECONDS: Final = 30.0
 """Patience for one answer of the REST interface."""
+
+_PATIENT: Final = aiohttp.ClientTimeout(total=_DOCUMENT_SECONDS)
+
+_SENDING_SECONDS: Final = 120.0
+"""Patience for the answer once a recording has been sent."""
 
 _LOG: Final = "Look at its log: journalctl -u ambientd"
 
@@ -247,6 +253,64 @@ async def fetch_transcript(session_id: str, form: str, *, url: str = DEFAULT_URL
             if response.status != 200:  # noqa: PLR2004  HTTP's "OK"
                 raise _refused(response.status)
             return await response.text("utf-8")
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _unreachable(url) from error
+
+
+async def send_recording(path: Path, *, url: str = DEFAULT_URL) -> str:
+    """Sends a recording as a file to be heard in the background; gives its id.
+
+    Raises:
+        DaemonUnreachable: nothing answers at ``url``.
+        Refused: the daemon does not take it, and why.
+    """
+    address = _base(url).joinpath("api/v1/transcriptions")
+    # As long as it takes to send the file, but not for an answer that never comes.
+    patience = aiohttp.ClientTimeout(total=None, sock_connect=_OPENING_SECONDS, sock_read=_SENDING_SECONDS)
+    with path.open("rb") as file:
+        return str((await _asked("POST", address, url=url, data=file, patience=patience))["id"])
+
+
+async def recording(session_id: str, *, url: str = DEFAULT_URL) -> Mapping[str, Any]:
+    """Where a recording stands that was sent as a file, and what came of it.
+
+    Raises:
+        DaemonUnreachable: nothing answers at ``url``.
+        Refused: there is none of that id.
+    """
+    return await _asked("GET", _recording(url, session_id), url=url, patience=_PATIENT)
+
+
+async def cancel_recording(session_id: str, *, url: str = DEFAULT_URL) -> None:
+    """Breaks a recording off that was sent as a file.
+
+    Raises:
+        DaemonUnreachable: nothing answers at ``url``.
+        Refused: there is none of that id.
+    """
+    await _asked("DELETE", _recording(url, session_id), url=url, patience=_PATIENT)
+
+
+def _recording(url: str, session_id: str) -> URL:
+    return _base(url).joinpath("api/v1/transcriptions").joinpath(quote(session_id, safe=""), encoded=True)
+
+
+async def _asked(
+    method: str, address: URL, *, url: str, patience: aiohttp.ClientTimeout, data: BinaryIO | None = None
+) -> Mapping[str, Any]:
+    """One call of the REST interface."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=patience) as http,
+            http.request(method, address, data=data) as response,
+        ):
+            fields = await response.json() if response.content_type == "application/json" else {}
+            if response.ok and isinstance(fields, dict):
+                return fields
+            detail = fields.get("detail") if isinstance(fields, dict) else None
+            if isinstance(detail, str):
+                raise Refused(response.status, f"The daemon refused: {detail}")
+            raise _refused(response.status)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _unreachable(url) from error
 

@@ -54,6 +54,9 @@ class ScriptedDaemon:
         self.audio_bytes = 0
         self.texts: list[dict[str, Any]] = []
         self.documents: dict[str, str] = {}
+        self.recordings: list[dict[str, Any]] = []
+        """What is answered of a recording sent as a file, one after the other; the last for good."""
+        self.received = b""
 
     async def until_end(self, socket: Socket) -> None:
         """Take audio and control messages up to ``end_session`` or the client's departure."""
@@ -79,11 +82,28 @@ class ScriptedDaemon:
         except KeyError:
             raise web.HTTPNotFound from None
 
+    async def take(self, request: web.Request) -> web.Response:
+        self.received = await request.read()
+        if not self.recordings:
+            return web.json_response({"detail": "no recording", "code": "bad_recording"}, status=415)
+        return web.json_response(self.recordings[0], status=202)
+
+    async def recording(self, request: web.Request) -> web.Response:
+        self.paths.append(f"{request.method} {request.path}")
+        if request.method == "DELETE":
+            self.recordings = [self.recordings[0] | {"state": "cancelled"}]
+        fields = self.recordings[0]
+        if len(self.recordings) > 1:
+            self.recordings.pop(0)
+        return web.json_response(fields)
+
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/ws/transcribe", self.stream)
         app.router.add_get("/ws/transcribe/{session_id}", self.stream)
         app.router.add_get("/api/v1/sessions/{session_id}/transcript", self.document)
+        app.router.add_post("/api/v1/transcriptions", self.take)
+        app.router.add_route("*", "/api/v1/transcriptions/{id}", self.recording)
         return app
 
 

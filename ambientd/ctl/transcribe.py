@@ -19,6 +19,7 @@ from ambientd.client_events import Connected, Event, Gap, Other, Partial, Server
 from ambientd.client_lasting import Lasting, lasting
 from ambientd.core.audio import seconds
 from ambientd.ctl.display import Display, plain
+from ambientd.ctl.offline import transcribe_offline
 from ambientd.errors import AmbientError
 
 _INTERRUPTED: Final = 130
@@ -71,8 +72,20 @@ class _Hearing:
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write to this file; the lines are still shown.",
 )
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Send the file whole, to be heard at leisure and more exactly: when lanes are idle, in the background.",
+)
 def transcribe(
-    file: Path, url: str, session_id: str | None, *, realtime: bool, form: str, output: Path | None
+    file: Path,
+    url: str,
+    session_id: str | None,
+    *,
+    realtime: bool,
+    form: str,
+    output: Path | None,
+    offline: bool,
 ) -> None:
     """Play FILE to the running daemon and print the conversation as it is spoken.
 
@@ -81,6 +94,9 @@ def transcribe(
     """
     if output is not None and not os.access(output.absolute().parent, os.W_OK):
         raise click.BadParameter(f"{output} cannot be written.", param_hint="--output")
+    if offline:
+        transcribe_offline(file, form, output, url, session_id=session_id)
+        return
     hearing = _Hearing()
     fault: AmbientError | None = None
     try:

@@ -37,6 +37,11 @@ QUIET: Final = 3.0
 partials asks every 8 to 16 s and waits for one eviction; one with partials asks each second and keeps its lane."""
 
 
+UNHURRIED: Final = 6
+"""Times the limit that a background decode may take.  Nobody waits for it, its windows are the longest, and a box with
+other work to do may well need a minute for one; a final that wants the lane has it aborted all the same."""
+
+
 class Context(Protocol):
     """What a lane needs of a model: :class:`ambientd.engine.whisper.Whisper`, or a stand-in in tests."""
 
@@ -126,9 +131,9 @@ class Lanes:
                     self.load.evictions += 1
                     continue
                 self.load.failures += 1
-                if time.monotonic() - began > self._limit:
+                if time.monotonic() - began > self._limit_of(request.rank):
                     raise DecodeFailed(
-                        f"a decode took longer than {self._limit:g} s",
+                        f"a decode took longer than {self._limit_of(request.rank):g} s",
                         hint="Use a smaller model, fewer sessions, or raise engine.chunk_timeout.",
                     ) from None
                 raise
@@ -144,11 +149,15 @@ class Lanes:
         self.observe(request, began - asked, time.monotonic() - began)
         return heard
 
+    def _limit_of(self, rank: Rank) -> float:
+        return self._limit * UNHURRIED if rank is Rank.BACKGROUND else self._limit
+
     async def _hear(self, lane: _Lane, request: Request, work: _Work) -> Heard:
         began = time.monotonic()
+        limit = self._limit_of(work.rank)
 
         def aborted() -> bool:
-            return work.gave_up.is_set() or time.monotonic() - began > self._limit
+            return work.gave_up.is_set() or time.monotonic() - began > limit
 
         self._running.append(work)
         job = lane.thread.submit(lane.context.hear, request, aborted=aborted)

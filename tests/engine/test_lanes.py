@@ -141,6 +141,11 @@ async def test_a_decode_over_the_limit_fails_and_the_lane_comes_back():
 
 
 class TestBackground:
+    async def test_it_may_take_several_times_the_limit_for_nobody_waits(self):
+        async with lanes(Slow(seconds=0.15), limit=0.05) as opened:
+            await opened.decode(ask(0, Rank.BACKGROUND))
+        assert opened.load.failures == 0
+
     async def test_a_final_takes_the_lane_of_a_background_decode_which_begins_again_afterwards(self):
         context = Slow(seconds=0.2)
         async with lanes(context) as opened:
