@@ -196,12 +196,14 @@ async def connect(
     session_id: str | None = None,
     partials: bool = False,
     resume_token: str = "",
+    next_line: int = 0,
 ) -> AsyncIterator[Connection]:
     """Open a session for the length of the ``async with``.
 
     ``url``: the daemon's address, ``http`` or ``ws``, with or without the path of the endpoint.
     ``partials``: ask for the open utterance too.  ``resume_token``: of a session of that id, to take it up again even
-    while the daemon still believes in its old connection; the greeting then says from where to go on.
+    while the daemon still believes in its old connection; the greeting then says from where to go on.  The lines from
+    ``next_line`` on that were written meanwhile follow.
 
     Leaving early closes the connection, and the daemon ends the session.
 
@@ -221,7 +223,7 @@ async def connect(
                     address, timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSING_SECONDS)
                 )
                 if resume_token:
-                    await socket.send_json({"type": "resume", "token": resume_token})
+                    await socket.send_json({"type": "resume", "token": resume_token, "next_line": next_line})
                 connection = Connection(socket, await _greeting(socket))
         except aiohttp.WSServerHandshakeError as error:
             raise _refused(error.status) from error

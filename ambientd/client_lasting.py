@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final, Self
 
 from ambientd.client import DEFAULT_URL, Connection, DaemonUnreachable, Disconnected, Refused, connect, paced
-from ambientd.client_events import Connected, Event
+from ambientd.client_events import Connected, Event, Transcript
 from ambientd.core.audio import BYTES_PER_SAMPLE, RATE
 
 KEPT: Final = 120 * RATE * BYTES_PER_SAMPLE
@@ -89,6 +89,8 @@ class Lasting:
         """The daemon's first greeting."""
         self.resumed = 0
         """How often the session was taken up again."""
+        self._token = first.opened.resume_token
+        """Of the newest greeting: a daemon that was started anew gives a new one."""
         self._links = links
         self._url = url
         self._partials = partials
@@ -102,6 +104,7 @@ class Lasting:
         """Held by whoever writes audio: it must stay in order."""
         self._linked = asyncio.Event()
         self._linked.set()
+        self._next_line = 0
         self._ending = False
         self._again: asyncio.Task[None] | None = None
         self._next: asyncio.Future[Event] | None = None
@@ -179,30 +182,35 @@ class Lasting:
         link = self._link
         if link is None:
             return await self._reconnect(Disconnected(1006, "The connection to the daemon broke off."))
-        asked = False
-        while True:
-            if self._next is None:
-                self._next = asyncio.ensure_future(anext(link))
-            await asyncio.wait({self._next}, timeout=SILENCE)
-            if self._next.done():
-                break
-            if asked:
-                self._next.cancel()
-                break
-            asked = True
-            await self.ping()
-        coming, self._next = self._next, None
         try:
-            return await coming
+            event = await self._coming(link)
         except Disconnected as error:
             lost = error
-        except asyncio.CancelledError:
-            if not coming.cancelled():
-                raise
-            lost = Disconnected(1006, "The daemon does not answer any more.")
+        else:
+            if isinstance(event, Transcript):
+                self._next_line = event.chunk_index + 1
+            return event
         if lost.code not in _BROKEN:
             raise lost
         return await self._reconnect(lost)
+
+    async def _coming(self, link: Connection) -> Event:
+        """The next event of a connection, which may be silent for a while, but answers when it is asked.
+
+        Raises:
+            Disconnected: it is broken, or does not answer.
+        """
+        coming = self._next or asyncio.ensure_future(anext(link))
+        self._next = coming
+        await asyncio.wait({coming}, timeout=SILENCE)
+        if not coming.done():
+            await self.ping()
+            await asyncio.wait({coming}, timeout=SILENCE)
+        self._next = None
+        if not coming.done():
+            coming.cancel()
+            raise Disconnected(1006, "The daemon does not answer any more.")
+        return await coming
 
     async def _reconnect(self, lost: Disconnected) -> Connected:
         """Takes the session up again, and begins to send what did not arrive."""
@@ -217,7 +225,8 @@ class Lasting:
                         self._url,
                         session_id=self.opened.session_id,
                         partials=self._partials,
-                        resume_token=self.opened.resume_token,
+                        resume_token=self._token,
+                        next_line=self._next_line,
                     )
                 )
                 break
@@ -241,6 +250,7 @@ class Lasting:
         if self._sent > there:
             await link.lost((self._sent - there) // BYTES_PER_SAMPLE)
         self.resumed += 1
+        self._token = link.opened.resume_token
         self._link = link
         self._linked.set()
         # Not awaited: while it is sent again, messages must be read.

@@ -60,7 +60,7 @@ async def transcribe(request: web.Request) -> web.WebSocketResponse:
     )
     await socket.prepare(request)
     try:
-        session, resumed = await _open(request, socket, services)
+        session, resumed, next_line = await _open(request, socket, services)
     except (ClientError, StoreUnavailable) as error:
         services.registry.faults[code_of(error)] += 1
         await refuse(socket, error)
@@ -70,7 +70,9 @@ async def transcribe(request: web.Request) -> web.WebSocketResponse:
     listener = session.hub.subscribe(_wanted(request))
     try:
         await socket.send_json(greeting(session, services, resumed=resumed))
-        await _converse(socket, Voice(session, hold, listener), services)
+        if next_line is not None:
+            next_line = await _catch_up(socket, session, next_line, services)
+        await _converse(socket, Voice(session, hold, listener, next_line or 0), services)
     except ConnectionResetError:
         logger.debug("client is gone", extra={"session": session.id})
     finally:
@@ -91,6 +93,19 @@ class Voice:
     session: Session
     hold: Hold
     listener: Listener
+    next_line: int
+    """Lines before this index it has been shown already."""
+
+
+async def _catch_up(
+    socket: web.WebSocketResponse, session: Session, next_line: int, services: Services
+) -> int:
+    """Sends the lines a client missed, from that index on; gives the index of the one behind them."""
+    for line in await services.lines.lines(session.id):
+        if line.index >= next_line:
+            await socket.send_json(protocol.transcript(line, session_time=session.duration))
+            next_line = line.index + 1
+    return next_line
 
 
 def greeting(session: Session, services: Services, *, resumed: bool) -> protocol.Message:
@@ -148,24 +163,27 @@ def check_origin(request: web.Request) -> None:
 
 async def _open(
     request: web.Request, socket: web.WebSocketResponse, services: Services
-) -> tuple[Session, bool]:
-    """The session to speak to: a new one, or one whose client is back."""
+) -> tuple[Session, bool, int | None]:
+    """The session to speak to: a new one, or one whose client is back, and from which line on that one missed some.
+
+    What was said is told again only to who knows the session's token: an id can be guessed.
+    """
     asked = request.match_info.get("session_id")
     session_id = protocol.check_session_id(asked) if asked is not None else None
     if session_id is not None:
-        token = await _token(socket) if _asked(request, "resume") else ""
-        if back := services.registry.resume(session_id, token):
+        ticket = await _ticket(socket) if _asked(request, "resume") else protocol.Resume("")
+        if back := services.registry.resume(session_id, ticket.token):
             services.audit.note(
                 actor="client", action=Action.SESSION_RESUMED, object=session_id, origin=request.remote
             )
-            return back, True
+            return back, True, ticket.next_line if back.knows(ticket.token) else None
     terms = replace(services.terms(), ephemeral=_asked(request, "ephemeral"))
     session = await services.registry.open(session_id, terms, client=request.remote or "")
-    return session, session.reopened
+    return session, session.reopened, None
 
 
-async def _token(socket: web.WebSocketResponse) -> str:
-    """The token with which a client takes its session up again: the first thing it says.
+async def _ticket(socket: web.WebSocketResponse) -> protocol.Resume:
+    """With what a client takes its session up again: the first thing it says.
 
     Not in the address, which lands in the logs of every proxy between.
     """
@@ -201,7 +219,7 @@ async def _converse(socket: web.WebSocketResponse, voice: Voice, services: Servi
     """Reads and writes until the session ends, the client goes or speaks elsewhere, or one breaks the rules."""
     pulse = _Pulse(time.monotonic())
     reader = asyncio.create_task(_read(socket, voice, pulse, services))
-    writer = asyncio.create_task(_write(socket, voice.listener))
+    writer = asyncio.create_task(_write(socket, voice))
     watcher = asyncio.create_task(_watch(socket, pulse, every=services.heartbeat))
     displaced = asyncio.create_task(voice.hold.lost.wait())
     tasks = {reader, writer, watcher, displaced}
@@ -225,8 +243,9 @@ async def _converse(socket: web.WebSocketResponse, voice: Voice, services: Servi
             await socket.close(code=farewell)
 
 
-async def _write(socket: web.WebSocketResponse, listener: Listener) -> int | ClientError:
+async def _write(socket: web.WebSocketResponse, voice: Voice) -> int | ClientError:
     """Sends what is queued until the session ends or the listener falls behind; gives the way to close."""
+    listener = voice.listener
     too_slow = ClientError(
         "too_slow",
         "messages were not read fast enough",
@@ -235,6 +254,8 @@ async def _write(socket: web.WebSocketResponse, listener: Listener) -> int | Cli
     )
     reason = None
     while (message := await listener.next()) is not None:
+        if message["type"] == "transcript" and message["chunk_index"] < voice.next_line:
+            continue
         try:
             async with asyncio.timeout(SEND_PATIENCE):
                 await socket.send_json(message)

@@ -193,21 +193,31 @@ def _own_names(given: object) -> tuple[str, ...] | None:
     return tuple(given)
 
 
-def parse_resume(control: Control) -> str:
-    """The token in a ``resume`` message.
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """With what a client comes back."""
+
+    token: str
+    next_line: int | None = None
+    """Index of the first line it has not been shown; ``None`` if it does not ask for what it missed."""
+
+
+def parse_resume(control: Control) -> Resume:
+    """What a ``resume`` message says.
 
     Raises:
         ClientError: it is no such message; the connection cannot go on.
     """
-    token = control.fields.get("token")
-    if control.type != "resume" or not isinstance(token, str):
+    token, line = control.fields.get("token"), control.fields.get("next_line")
+    known = isinstance(token, str) and (line is None or (isinstance(line, int) and line >= 0))
+    if control.type != "resume" or not known:
         raise ClientError(
             "resume_expected",
             "a connection with ?resume=1 must begin with its resume message",
             hint='Send {"type": "resume", "token": "…"} with the token that connected gave you.',
             close_code=CLOSE_POLICY,
         )
-    return token
+    return Resume(str(token), line)
 
 
 MOST_LOST: Final = 24 * 3600

@@ -17,6 +17,7 @@ from ambientd.client import Disconnected, Refused
 from ambientd.client_events import Connected, Gap, Transcript
 from ambientd.client_lasting import Kept, Lasting, lasting
 from ambientd.core.audio import Samples, to_pcm16
+from ambientd.session.registry import Registry
 
 
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 200))
@@ -41,6 +42,7 @@ class Wired:
     """A box behind a wire, and all audio that its voice detector was given."""
 
     proxy: Proxy
+    registry: Registry
     frames: list[Samples]
 
     @property
@@ -64,7 +66,7 @@ async def wired(open_box) -> AsyncIterator[Callable[..., Awaitable[Wired]]]:
         proxy = Proxy(int(box.url.rsplit(":", 1)[1]))
         await proxy.open()
         proxies.append(proxy)
-        return Wired(proxy, frames)
+        return Wired(proxy, box.registry, frames)
 
     yield open_one
     for proxy in proxies:
@@ -148,6 +150,9 @@ async def test_a_box_that_stays_away_is_given_up_with_the_reason(wired):
 async def test_a_session_that_was_finished_meanwhile_is_not_begun_anew(wired):
     box = await wired(grace=0.0)
     async with lasting(box.proxy.url, session_id="room-1") as session:
-        box.proxy.cut()
+        box.proxy.close()
+        while box.registry.find("room-1"):
+            await asyncio.sleep(0.01)
+        await box.proxy.open()
         with pytest.raises(Refused, match="rules forbid"):
             await asyncio.wait_for(collect(session), 10)

@@ -425,19 +425,21 @@ async def test_one_slow_decode_does_not_keep_another_room_waiting(open_box):
     assert asyncio.get_running_loop().time() - began < 0.5
 
 
-class TestResume:
-    async def vanish(self, box, socket: Socket, name: str) -> None:
-        socket._response.connection.transport.abort()
-        while not ((session := box.registry.find(name)) and session.deserted):
-            await asyncio.sleep(0.01)
+async def vanish(box, socket: Socket, name: str) -> None:
+    """Breaks the connection, and waits until the box has noticed."""
+    socket._response.connection.transport.abort()
+    while not ((session := box.registry.find(name)) and session.deserted):
+        await asyncio.sleep(0.01)
 
+
+class TestResume:
     async def test_a_client_that_comes_back_goes_on_where_it_was(self, box):
         socket = await box.connect("/ws/transcribe/room-1")
         await receive(socket)
         await socket.send_bytes(SPEECH[:20_001])  # half a sample too much: it must come again
         await socket.send_json({"type": "ping"})
         await receive(socket)
-        await self.vanish(box, socket, "room-1")
+        await vanish(box, socket, "room-1")
 
         back = await box.connect("/ws/transcribe/room-1")
         connected = await receive(back)
@@ -462,7 +464,7 @@ class TestResume:
         box = await open_box(grace=0.1)
         socket = await box.connect("/ws/transcribe/room-1")
         await receive(socket)
-        await self.vanish(box, socket, "room-1")
+        await vanish(box, socket, "room-1")
         session = box.registry.find("room-1")
 
         await asyncio.wait_for(session.finished.wait(), 5)
@@ -562,10 +564,31 @@ class TestConfigure:
         async with box.http.get(f"{box.url}/api/v1/sessions/room-1") as answer:
             assert (await answer.json())["metrics"]["received_samples"] == len(SPEECH) // 2
 
+    @pytest.mark.parametrize(("known", "told"), [(True, [1]), (False, [])])
+    async def test_lines_that_were_missed_are_told_to_who_knows_the_token(self, box, known, told):
+        socket = await box.connect("/ws/transcribe/room-1")
+        token = (await receive(socket))["resume_token"]
+        await socket.send_bytes(SPEECH)
+        assert (await receive(socket))["chunk_index"] == 0
+        await vanish(box, socket, "room-1")
+        session = box.registry.find("room-1")
+        await session.feed(SPEECH)
+        while session.metrics.chunks_processed < 2:
+            await asyncio.sleep(0.01)
+
+        back = await box.connect("/ws/transcribe/room-1?resume=1")
+        await back.send_json({"type": "resume", "token": token if known else "guessed", "next_line": 1})
+        await receive(back)
+        await back.send_json({"type": "end_session"})
+        messages, _ = await rest(back)
+
+        assert [m["chunk_index"] for m in messages if m["type"] == "transcript"] == told
+
     @pytest.mark.parametrize(
         ("first", "code"),
         [
             ('{"type": "resume", "token": "guessed"}', "session_in_use"),
+            ('{"type": "resume", "token": "x", "next_line": "all"}', "resume_expected"),
             ('{"type": "resume"}', "resume_expected"),
             ('{"type": "ping"}', "resume_expected"),
             ("nonsense", "bad_json"),
