@@ -58,11 +58,24 @@ function closeWords(code, reason, opened) {
   return `${words}${reason ? ` It says: “${reason}”` : ""} (close code ${code})`;
 }
 
+const KEPT_BYTES = 120 * 2 * RATE; // sound that can be sent again: two minutes
+const TRY_FOR_MS = 60000; // as long as the service waits, unless it is told otherwise
+const BROKEN = [1001, 1005, 1006, 1012]; // close codes that say nothing of the session
+
 class Connection {
-  /* `on.message(object)`, `on.closed({code, words, opened})`, `on.log(direction, text)`, `on.unreadable()`.
+  /* One session.  Where its connection breaks it is taken up again with the token the server gave, and what did not
+     arrive is sent again.
+     `on.message(object)`, `on.closed({code, words, opened})`, `on.lost()`, `on.resumed()`, `on.log(direction, text)`,
+     `on.unreadable()`.
      Throws an Error with words when the browser refuses the address itself. */
   constructor(address, on) {
     this.on = on;
+    this.address = address;
+    this.token = ""; // with which to come back
+    this.nextLine = 0;
+    this.kept = []; // [byte of the session, frame]
+    this.lostAt = null; // when the connection broke; null while it stands
+    this.leaving = false; // nobody is to come back
     this.samplesSent = 0;
     this.framesSent = 0;
     this.bytesSent = 0;
@@ -71,17 +84,74 @@ class Connection {
     this.pings = []; // when each unanswered ping left; the answers come in the same order
     this.opened = false;
     try {
-      this.socket = new WebSocket(address);
+      this.#open(address);
     } catch (error) {
       throw new Error(`The browser refuses this address: ${error.message}`);
     }
+  }
+
+  #open(address) {
+    const again = this.lostAt !== null;
+    this.socket = new WebSocket(address);
     this.socket.binaryType = "arraybuffer";
-    this.socket.onopen = () => { this.opened = true; };
+    this.socket.onopen = () => {
+      this.opened = true;
+      if (again) this.socket.send(JSON.stringify({ type: "resume", token: this.token, next_line: this.nextLine }));
+    };
     this.socket.onmessage = ({ data }) => this.#receive(data);
     this.socket.onclose = ({ code, reason }) => {
-      on.log("in", `close ${code} ${reason}`);
-      on.closed({ code, words: closeWords(code, reason, this.opened), opened: this.opened });
+      this.on.log("in", `close ${code} ${reason}`);
+      this.live = false;
+      if (this.token && !this.leaving && BROKEN.includes(code) && this.#comeBack()) return;
+      this.#over(code, reason);
     };
+  }
+
+  #over(code, reason = "") {
+    this.on.closed({ code, words: closeWords(code, reason, this.opened), opened: this.opened });
+  }
+
+  /* Tries once more, unless it has been tried for long enough. */
+  #comeBack() {
+    const now = performance.now();
+    if (this.lostAt === null) {
+      this.lostAt = now;
+      this.pings = [];
+      this.on.lost();
+    }
+    if (now - this.lostAt > TRY_FOR_MS) return false;
+    const url = new URL(this.address);
+    const path = url.pathname.replace(/\/ws\/transcribe.*$/, "/ws/transcribe");
+    url.pathname = `${path}/${this.id}`;
+    url.searchParams.set("resume", "1");
+    setTimeout(() => { if (!this.leaving) this.#open(url.href); }, Math.min(5000, 200 + (now - this.lostAt) / 2));
+    return true;
+  }
+
+  /* The greeting: of a new session it is passed on; of one that goes on, sound is sent again from where the server
+     has it.  What is kept no longer is told to be lost. */
+  #greeted(message) {
+    this.token = message.resume_token ?? "";
+    this.id = message.session_id;
+    this.live = true;
+    if (this.lostAt === null) return true;
+    this.lostAt = null;
+    if (!message.resumed) { // the server knows nothing of the session: this is another one
+      this.leaving = true;
+      this.socket.onclose = null;
+      this.socket.close(1000);
+      this.#over(1006);
+      return false;
+    }
+    const there = 2 * message.received_samples;
+    const begin = Math.max(there, this.kept.length ? this.kept[0][0] : this.bytesSent);
+    if (begin > there) this.order("lost", { samples: (begin - there) / 2 });
+    for (const [at, frame] of this.kept) {
+      if (at + frame.byteLength > begin) this.socket.send(at >= begin ? frame : frame.slice(begin - at));
+    }
+    if (this.last) this.order(this.last);
+    this.on.resumed();
+    return false;
   }
 
   get backlog() {
@@ -89,8 +159,10 @@ class Connection {
   }
 
   sendAudio(buffer) {
-    if (this.socket.readyState !== WebSocket.OPEN) return;
-    this.socket.send(buffer);
+    if (this.leaving || (this.lostAt === null && this.socket.readyState !== WebSocket.OPEN)) return;
+    if (this.token) this.kept.push([this.bytesSent, buffer]);
+    while (this.kept.length && this.bytesSent - this.kept[0][0] > KEPT_BYTES) this.kept.shift();
+    if (this.live) this.socket.send(buffer);
     this.framesSent += 1;
     this.bytesSent += buffer.byteLength;
     this.samplesSent += buffer.byteLength / 2;
@@ -105,15 +177,18 @@ class Connection {
     return this.sent[at][1];
   }
 
-  order(type) {
-    if (this.socket.readyState !== WebSocket.OPEN) return;
+  order(type, fields = {}) {
+    if (type === "end_session") this.last = type; // told again where it did not arrive
+    if (!this.live) return;
     if (type === "ping") this.pings.push(performance.now());
-    const text = JSON.stringify({ type });
+    const text = JSON.stringify({ type, ...fields });
     this.on.log("out", text);
     this.socket.send(text);
   }
 
   close() {
+    this.leaving = true;
+    if (this.socket.readyState === WebSocket.CLOSED) this.#over(1006); // it was to be opened again
     this.socket.close(1000);
   }
 
@@ -131,6 +206,8 @@ class Connection {
       return;
     }
     if (message.type === "pong" && this.pings.length) this.roundTrip = performance.now() - this.pings.shift();
-    this.on.message(message);
+    if (message.type === "transcript") this.nextLine = message.chunk_index + 1;
+    if (message.type === "session_ended") this.leaving = true;
+    if (message.type !== "connected" || this.#greeted(message)) this.on.message(message);
   }
 }

@@ -75,6 +75,9 @@ function connect() {
     connection = new Connection(address, {
       message: receive,
       closed,
+      lost: () => notices.show("connection", "warning", "The connection is lost. The sound is kept, and the session is " +
+        "taken up again as soon as the server answers."),
+      resumed: () => notices.clear("connection"),
       log: (direction, text) => log.add(direction, text),
       unreadable: () => notices.show("unreadable", "error", "The server sent something that is no JSON object; " +
         "see Messages. Is this the address of ambientd?"),

@@ -62,6 +62,10 @@ class ScriptedServer:
         self.frames: list[int] = []
         self.orders: list[str] = []
         self.target = ""
+        self.resumable = False
+        """Whether sessions can be taken up again after their connection broke."""
+        self.tickets: list[dict[str, Any]] = []
+        """The first messages of connections that did so."""
         self._arrived = asyncio.Condition()
         self.reading = asyncio.Event()
         self.reading.set()
@@ -125,12 +129,19 @@ class ScriptedServer:
         await session.prepare(request)
         self.session = session
         self.target = request.path_qs
-        self.pcm.clear()
-        self.frames.clear()
-        self.orders.clear()
+        resumed = self.resumable and request.query.get("resume") == "1"
+        if resumed:
+            self.tickets.append(await session.receive_json())
+        else:
+            self.pcm.clear()
+            self.frames.clear()
+            self.orders.clear()
         await session.send_json(
             {
                 "type": "connected",
+                **({"resume_token": "known to us two"} if self.resumable else {}),
+                "received_samples": len(self.pcm) // 2,
+                "resumed": resumed,
                 "session_id": request.match_info.get("session_id", "made-by-server"),
                 "message": "WebSocket connection established",
                 "config": self.config,
