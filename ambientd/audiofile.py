@@ -7,7 +7,7 @@ What libsndfile reads is read: WAV, FLAC, MP3, Ogg and others, at any rate, with
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -39,10 +39,11 @@ class AudioUnreadable(AmbientError):
     """A file is not audio this program can decode, or not all of it is."""
 
 
-def read_audio(path: Path, *, block: int = BLOCK) -> Iterator[bytes]:
+def read_audio(path: Path, *, block: int = BLOCK) -> Generator[bytes, None, None]:
     """The audio of a file as PCM16 mono 16 kHz, in blocks of ``block`` samples; the last may be shorter.
 
-    The file is checked before this returns, so that a wrong one is refused before anything else happens.
+    The file is checked before this returns, so that a wrong one is refused before anything else happens;
+    it stays open until the end, or until the generator is closed.
     Channels are averaged.  A WAV, Ogg or MP3 file that was cut short is played as far as it goes: recorders
     that lose power leave such files, and their headers do not reliably tell them from complete ones.
 
@@ -99,7 +100,7 @@ def _length(name: str, source: Path | BinaryIO) -> float:
     return float(frames / rate)
 
 
-def _blocks(path: Path, size: int) -> Iterator[bytes]:
+def _blocks(path: Path, size: int) -> Generator[bytes, None, None]:
     # The descriptor is our own, because its position tells at the end how much of the file was read.
     with path.open("rb") as handle:
         descriptor = handle.fileno()

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -100,9 +101,8 @@ def transcribe(
     hearing = _Hearing()
     fault: AmbientError | None = None
     try:
-        blocks = read_audio(file)
         document_on_stdout = form != "text" and output is None
-        with Display(on_stderr=document_on_stdout) as display:
+        with closing(read_audio(file)) as blocks, Display(on_stderr=document_on_stdout) as display:
             asyncio.run(_hear(hearing, blocks, display, url=url, session_id=session_id, realtime=realtime))
     except AmbientError as error:
         fault = error
