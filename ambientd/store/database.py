@@ -30,6 +30,7 @@ from ambientd.store.alone import alone
 from ambientd.store.faults import is_corruption, unavailable
 from ambientd.store.migrate import MIGRATIONS, migrate
 from ambientd.store.owner import give_to_owner
+from ambientd.store.rescue import rescue
 from ambientd.store.selftest import self_test
 from ambientd.store.soundness import SIDECARS, damage, last_check, mark_closed, needs_check, set_aside
 from ambientd.store.unlocking import unlock
@@ -343,6 +344,8 @@ def _prepare(path: Path, migrations: Path, stack: ExitStack) -> _Prepared:
         raise unavailable("open", path, error) from error
     vault = unlock(path)
     migrate(path, vault, migrations)
+    if aside is not None:
+        rescue(aside, path, vault)
     self_test(path, vault)
     return _Prepared(path, vault, checked, aside)
 

@@ -13,10 +13,11 @@ import pytest
 from stored_speech import begin, figures, line
 
 from ambientd.errors import StoreUnavailable
-from ambientd.store import database, soundness
+from ambientd.store import database, rotation, soundness
 from ambientd.store.audit import Audit
 from ambientd.store.database import open_database
 from ambientd.store.deliveries import Outbox
+from ambientd.store.facts import box_id
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
 from ambientd.store.soundness import damage
@@ -38,6 +39,17 @@ def scribble(path: Path, first: int = 4) -> None:
     with path.open("r+b") as file:
         file.seek(first * PAGE)
         file.write(b"\xa5" * PAGE * 10)
+
+
+def scribble_lines(path: Path) -> None:
+    """The lines become noise, and nothing else."""
+    with closing(sqlite3.connect(path)) as shell:
+        (page,) = shell.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'realtime_transcript_chunks'"
+        ).fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * PAGE)
+        file.write(b"\xa5" * PAGE)
 
 
 def aside(path: Path, suffix: str = "") -> list[Path]:
@@ -264,7 +276,7 @@ class TestFreshFile:
         """The key stays, so that what is rescued from the damaged file can be read; the delivery starts empty."""
         await fill(path)
         key = contents_of(path.with_name("box.key"))
-        scribble(path)
+        scribble_lines(path)
         async with open_database(path) as opened:
             assert opened.quarantined == aside(path)[0]
             sessions = Sessions(opened)
@@ -276,6 +288,36 @@ class TestFreshFile:
 
         assert contents_of(path.with_name("box.key")) == key
         assert (verdict.broken_at, verdict.anchor.number) == (None, 0)
+
+    async def test_it_knows_who_it_is_and_its_recovery_key(self, path: Path, tmp_path: Path) -> None:
+        """The centre sees the same box, and what was printed still brings the key back."""
+        await fill(path)
+        async with open_database(path) as opened:
+            before = await box_id(opened)
+        printed = await rotation.print_recovery(path)
+        scribble_lines(path)
+        async with open_database(path) as opened:
+            assert opened.quarantined is not None
+            assert await box_id(opened) == before
+        remove(path.with_name("box.key"))
+        await rotation.restore(path, printed)
+        await open_and_close(path)
+
+    async def test_where_nothing_can_be_read_it_is_another_box(
+        self, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await fill(path)
+        async with open_database(path) as opened:
+            before = await box_id(opened)
+        write(path, b"noise" * 10_000)
+        async with open_database(path) as opened:
+            assert await box_id(opened) != before
+
+        assert "the box gets a new id" in caplog.text
+
+
+def remove(path: Path) -> None:
+    path.unlink()
 
 
 async def open_and_close(path: Path) -> None:
