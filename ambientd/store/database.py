@@ -32,7 +32,15 @@ from ambientd.store.migrate import MIGRATIONS, migrate
 from ambientd.store.owner import give_to_owner
 from ambientd.store.rescue import rescue
 from ambientd.store.selftest import self_test
-from ambientd.store.soundness import SIDECARS, damage, last_check, mark_closed, needs_check, set_aside
+from ambientd.store.soundness import (
+    SIDECARS,
+    damage,
+    last_check,
+    mark_closed,
+    needs_check,
+    set_aside,
+    take_mark,
+)
 from ambientd.store.unlocking import unlock
 from ambientd.store.vault import Vault
 
@@ -340,9 +348,10 @@ def _prepare(path: Path, migrations: Path, stack: ExitStack) -> _Prepared:
             if path.stat().st_size and (found := damage(path)):
                 aside = set_aside(path, found)
                 _make_private(path)
+        vault = unlock(path)
+        take_mark(path)
     except OSError as error:
         raise unavailable("open", path, error) from error
-    vault = unlock(path)
     migrate(path, vault, migrations)
     if aside is not None:
         rescue(aside, path, vault)

@@ -59,22 +59,15 @@ def damage(path: Path) -> str | None:
 
 
 def needs_check(path: Path) -> bool:
-    """Whether the file is to be checked before it is used; takes the mark of the last stop away.
+    """Whether the file is to be checked before it is used.
 
     A check reads every page, seconds for each gigabyte on a slow disk.  A small file is checked at each start; a large
     one only after a stop that was not clean, or when the last check is old: disks also lose pages that nobody writes.
-
-    Raises:
-        OSError: the directory does not allow it.
     """
-    mark = path.with_name(path.name + MARK)
     try:
-        said = json.loads(mark.read_text())
+        said = json.loads(path.with_name(path.name + MARK).read_text())
     except (OSError, ValueError):
         said = None  # none, or nothing to rely on
-    # Before anything is written: a crash from now on must not find it.
-    mark.unlink(missing_ok=True)
-    sync_directory(path.parent)
     if path.stat().st_size <= SMALL or any(
         path.with_name(path.name + suffix).exists() for suffix in SIDECARS
     ):
@@ -85,6 +78,16 @@ def needs_check(path: Path) -> bool:
         and isinstance(checked := said.get("checked"), int | float)
         and 0 <= time.time() - checked < CHECK_AGAIN
     )
+
+
+def take_mark(path: Path) -> None:
+    """Take the mark of the last stop away, before anything is written: a crash from now on must not find it.
+
+    Raises:
+        OSError: the directory does not allow it.
+    """
+    path.with_name(path.name + MARK).unlink(missing_ok=True)
+    sync_directory(path.parent)
 
 
 def mark_closed(path: Path, checked: float) -> None:
