@@ -34,6 +34,7 @@ from ambientd.core.segmenter import Rules
 from ambientd.core.suspects import Search
 from ambientd.engine import models, tune
 from ambientd.engine.lanes import open_lanes
+from ambientd.engine.machine import this_machine
 from ambientd.engine.ordinary import ordinary_words
 from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper, kernels
@@ -254,7 +255,7 @@ def _tuning(settings: Settings) -> tune.Tuning | None:
     if found is None:
         return None
     asked = (settings.engine.model, settings.engine.quantisation)
-    if found.machine == tune.this_machine() and (found.model, found.quantisation) == asked:
+    if found.machine == this_machine() and (found.model, found.quantisation) == asked:
         return found
     logger.warning("what tuning found is of another machine or model: run ambientctl tune again")
     return None

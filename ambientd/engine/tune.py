@@ -8,8 +8,6 @@ compared and never changed.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +19,8 @@ from typing import Any, Final
 from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import Request
 from ambientd.core.prompt import prompt_for
-from ambientd.engine.whisper import Whisper, kernels
+from ambientd.engine.machine import Machine, free_memory, resident, this_machine
+from ambientd.engine.whisper import Whisper
 from ambientd.errors import EngineUnavailable
 
 FILE: Final = "tune.json"
@@ -64,15 +63,6 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """What a result holds for: on another machine it says nothing."""
-
-    processor: str
-    cores: int
-    kernels: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Tuning:
     """The result kept."""
 
@@ -92,31 +82,6 @@ class Tuning:
     def disturbed(self) -> bool:
         """Whether something else was using the machine, so that the figures are not its own."""
         return min(trial.share for trial in self.trials) < UNDISTURBED
-
-
-def this_machine() -> Machine:
-    """The machine this process runs on, as far as it may use it."""
-    processor = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line
-        ]
-        processor = names[0] if names else processor
-    return Machine(processor, len(os.sched_getaffinity(0)), kernels())
-
-
-def free_memory() -> int:
-    """Bytes that could be taken without hurting others, by the system's and the control group's account."""
-    known = []
-    info = Path("/proc/meminfo")
-    if info.is_file():
-        lines = dict(line.split(":", 1) for line in info.read_text().splitlines())
-        known.append(int(lines["MemAvailable"].split()[0]) * 1024)
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.is_file() and used.is_file() and (most := limit.read_text().strip()).isdigit():
-        known.append(int(most) - int(used.read_text()))
-    return max(0, min(known, default=1 << 62))
 
 
 def plans(cores: int) -> list[tuple[int, int]]:
@@ -141,7 +106,7 @@ def measure(
     """
     lanes, threads = plan
     request = Request(audio, 0, len(audio), "en", prompt_for("en", None))
-    before = _resident()
+    before = resident()
     used: list[float] = []
     began = threading.Barrier(lanes, action=lambda: used.append(time.process_time()))
 
@@ -149,7 +114,7 @@ def measure(
         context = Whisper(weights, name=weights.stem, threads=threads)
         try:
             context.hear(request)  # the first touches the memory
-            memory = _resident()
+            memory = resident()
             began.wait()
             start = time.monotonic()
             done = 0
@@ -294,8 +259,3 @@ def load(directory: Path) -> Tuning | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # without one the daemon takes its own guess
-
-
-def _resident() -> int:
-    """Bytes of memory this process has in use."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from ambientd.ctl import main
 from ambientd.engine import models as weights
 from ambientd.engine import tune
+from ambientd.engine.machine import this_machine
 from ambientd.engine.tune import Trial
 
 
@@ -37,7 +38,7 @@ def test_what_was_measured_is_shown_kept_and_advised_upon(box: Path):
     assert done.exit_code == 0, done.output
     kept = tune.load(box)
     assert kept is not None
-    assert kept.machine == tune.this_machine()
+    assert kept.machine == this_machine()
     assert (kept.lanes, kept.threads) == (kept.machine.cores, 1)
     assert kept.quantisation == "q8_0"  # the operator's choice, however fast the other
     assert 'engine.quantisation = "bf16" is 1.30 times as fast' in done.output

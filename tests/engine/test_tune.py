@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ambientd.core.audio import from_pcm16
 from ambientd.engine import tune
-from ambientd.engine.tune import Machine, Trial, Tuning
+from ambientd.engine.machine import Machine, free_memory
+from ambientd.engine.tune import Trial, Tuning
 from ambientd.errors import EngineUnavailable
 
 HERE = Machine("A processor", 4, ("AVX2", "LLAMAFILE"))
@@ -93,7 +94,7 @@ def test_a_machine_without_memory_is_told_so(tmp_path, monkeypatch):
 
 
 def test_free_memory_is_some_and_less_than_all():
-    assert 1 << 20 < tune.free_memory() < 1 << 50
+    assert 1 << 20 < free_memory() < 1 << 50
 
 
 def test_a_lane_that_cannot_load_ends_the_measurement_instead_of_hanging(tmp_path):

@@ -10,12 +10,13 @@ import pytest
 from running import Daemon
 
 from ambientd.engine import tune
+from ambientd.engine.machine import this_machine
 from ambientd.engine.tune import Trial, Tuning
 
 pytestmark = pytest.mark.model
 
 FOUND = Tuning(
-    tune.this_machine(),
+    this_machine(),
     "base",
     "q8_0",
     1,
