@@ -28,7 +28,7 @@ def status() -> None:
     """Show which key is in force, where it is, and whether it could be brought back."""
     found = rotation.status(_path())
     click.echo(f"key        {found.key_id}, since {found.created_at}, {_ORIGINS[found.origin]}")
-    click.echo(f"guards     {found.sessions} sessions; {found.retired} keys before it")
+    click.echo(f"guards     {found.sessions} sessions; keys before it: {found.retired}")
     if found.recoverable:
         click.echo("recovery   printed")
     else:
