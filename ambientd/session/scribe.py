@@ -325,7 +325,9 @@ class Scribe:
         """Shows the open utterance; no words take back what was shown."""
         self._shown = bool(words)
         text, kept = " ".join(words), " ".join(words[:stable])
-        self._hub.publish(protocol.partial(text, kept, start=piece.start, end=piece.end))
+        self._hub.publish(
+            protocol.partial(text, kept, start=max(piece.start, self._committed_end), end=piece.end)
+        )
 
 
 def _follows(piece: Piece, tail: Piece) -> bool:

@@ -75,6 +75,8 @@ async def test_words_in_front_of_a_pause_are_committed_before_the_utterance_ends
     assert max(request.start for request in engine.requests) == 0  # the audio stays in front of what follows
     shown = [m["text"] for m in messages if m["type"] == "partial"]
     assert not any("w3" in text and "w8" in text for text in shown)
+    behind = messages[[m["type"] for m in messages].index("transcript") + 1]
+    assert behind["start_time"] >= sheet.lines[0].end / RATE
 
 
 async def test_the_last_pass_is_the_line_when_only_silence_followed_it():
