@@ -5,6 +5,7 @@ Fields that may name a patient stand in the form beside the file, never in the a
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
@@ -12,9 +13,10 @@ from aiohttp import BodyPartReader, web
 from ambientd.api.operator import peer
 from ambientd.api.services import SERVICES, Services, Transfer
 from ambientd.api.stream import check_origin
-from ambientd.core import export, protocol
+from ambientd.core import details, export, protocol
 from ambientd.core.record import Details, EndReason, SessionRecord, SessionState
 from ambientd.errors import ClientError
+from ambientd.session.names import Names
 from ambientd.session.uploads import CLIENT, Stage, Upload
 from ambientd.store.audit import Action
 
@@ -23,10 +25,11 @@ routes = web.RouteTableDef()
 CHUNK: Final = 65_536
 """Bytes taken from a body at once."""
 
-LONGEST_FIELD: Final = 4_096
+LONGEST_FIELD: Final = 65_536
 """Bytes of a text field."""
 
-FIELDS: Final = ("language", "prompt", "encounter", "patient")
+FIELDS: Final = ("language", "prompt", "vocabulary", "encounter", "patient")
+"""The parts beside the file; ``vocabulary`` holds one name a line, the others what they hold in ``configure``."""
 
 
 @routes.post("/api/v1/transcriptions")
@@ -76,18 +79,24 @@ async def cancel(request: web.Request) -> web.Response:
 
 
 async def _submit(request: web.Request, services: Services, transfer: Transfer) -> Upload:
-    fields = await _take(request, transfer)
-    wishes = protocol.parse_wishes({k: v for k, v in fields.items() if k in {"language", "prompt"}})
+    fields: dict[str, Any] = await _take(request, transfer)
+    if "vocabulary" in fields:
+        fields["vocabulary"] = [name for line in fields["vocabulary"].splitlines() if (name := line.strip())]
+    wishes = protocol.parse_wishes(fields)
     terms = services.terms()
     if wishes.language not in {None, "en"} and not terms.multilingual:
         raise ClientError("bad_language", "this box's model knows English only", hint='Use "en".')
+    names = Names(terms.search)
+    if wishes.vocabulary is not None:
+        names.own(wishes.vocabulary)
     await transfer.finish()
-    said = Details(fields.get("encounter") or None, fields.get("patient") or None)
+    said = details.changed(Details(), wishes.details, now=datetime.now(UTC))
     return await services.uploads.submit(
         transfer,
         language=wishes.language or terms.language,
         prompt=terms.prompt if wishes.prompt is None else wishes.prompt,
         details=said if said != Details() else None,
+        names=names,
     )
 
 

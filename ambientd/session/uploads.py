@@ -33,6 +33,7 @@ from ambientd.core.transcript import Gap
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.session.draft import Draft
 from ambientd.session.ledger import Ledger
+from ambientd.session.names import Names
 from ambientd.session.reel import Shelf
 from ambientd.session.registry import boot_id
 
@@ -89,6 +90,7 @@ class Upload:
     source: Source
     language: str
     prompt: str | None
+    names: Names
     began: datetime
     stage: Stage = Stage.QUEUED
     at: int = 0
@@ -174,11 +176,17 @@ class Uploads:
         return self._uploads.get(session_id)
 
     async def submit(
-        self, source: Source, *, language: str, prompt: str | None, details: Details | None = None
+        self,
+        source: Source,
+        *,
+        language: str,
+        prompt: str | None,
+        details: Details | None = None,
+        names: Names | None = None,
     ) -> Upload:
         """Takes a recording that has arrived; from now on it is the uploads' to close.
 
-        ``prompt``: see :func:`prompt_for`.
+        ``prompt``: see :func:`prompt_for`.  ``names``: those to be expected.
 
         Raises:
             ClientError: it is too long.
@@ -190,7 +198,9 @@ class Uploads:
                 f"the recording lasts longer than the {self._longest:g} s this box takes",
                 hint="Cut it, or raise uploads.max_duration.",
             )
-        upload = Upload(secrets.token_urlsafe(16), source, language, prompt, datetime.now(UTC))
+        upload = Upload(
+            secrets.token_urlsafe(16), source, language, prompt, names or Names(), datetime.now(UTC)
+        )
         await self._ledger.create(
             upload.session_id,
             connected_at=upload.began,
@@ -271,6 +281,7 @@ class Uploads:
             return known, prompt_for(known, upload.prompt)
 
         draft = Draft(upload.session_id, Shelf(1 << 62).reel(), style=style, live=False)
+        draft.expect(upload.names)
         judge = draft.reel.judging(self._detector())
         rest = np.empty(0, np.float32)
         try:

@@ -91,10 +91,18 @@ async def test_a_recording_of_any_kind_becomes_a_session_with_its_text(
 
 
 async def test_it_is_heard_in_the_background_with_the_language_and_prompt_of_the_form(box: Box):
-    body = form(recording(), language="es", prompt="Hola.", encounter="E-1", patient="P-1")
+    body = form(
+        recording(),
+        language="es",
+        prompt="Hola.",
+        encounter="E-1",
+        patient="P-1",
+        vocabulary="omeprazole\nlisinopril\n",
+    )
     status, answer = await send(box, body)
     assert status == 202
     await ended(box, answer["id"])
+    assert (await send(box, form(recording(), vocabulary="one\none\n")))[1]["code"] == "bad_vocabulary"
     assert {(r.rank, r.language) for r in box.engine.requests} == {(Rank.BACKGROUND, "es")}
     assert "Hola." in {request.prompt for request in box.engine.requests}
     details = await box.sessions.details(answer["id"])
@@ -140,7 +148,7 @@ async def test_a_form_must_be_one(box: Box):
     assert (await send(box, no_file))[1]["code"] == "bad_form"
     assert (await send(box, form(recording(), colour="blue")))[1]["code"] == "unknown_field"
     assert (await send(box, form(recording(), language="klingon")))[1]["code"] == "bad_language"
-    assert (await send(box, form(recording(), patient="x" * 5000)))[1]["code"] == "bad_field"
+    assert (await send(box, form(recording(), patient="x" * 70_000)))[1]["code"] == "bad_field"
 
 
 async def test_a_damaged_recording_keeps_what_could_be_read_and_says_so(box: Box):

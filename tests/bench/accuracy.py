@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from ambientd.core.segmenter import Rules
 from ambientd.core.transcript import Gap, Line
 from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper
+from ambientd.session.reel import Shelf
+from ambientd.session.refiner import Refiner
 from ambientd.session.session import Session, Terms
 from bench.recordings import Recording
 from bench.score import Score, score
@@ -70,6 +72,25 @@ class Sheet:
         """Nothing to close."""
 
 
+class Again:
+    """An archive that only keeps the lines of the second hearing."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self.final: list[Line] = []
+
+    async def lines(self, _session: str) -> list[Line]:
+        return self._sheet.lines
+
+    async def refined(self, _session: str, lines: Sequence[Line], _model: str) -> bool:
+        self.final = list(lines)
+        return True
+
+    async def not_refined(self, _session: str, _why: object) -> bool:
+        self.final = self._sheet.lines
+        return True
+
+
 def committed(
     whisper: Whisper, detector: VoiceDetector, rules: Rules | None = None, prompt: str | None = None
 ) -> Callable[[Samples], str]:
@@ -92,6 +113,40 @@ def committed(
             session.end(EndReason.CLIENT)
             await running
             return " ".join(line.text for line in sheet.lines)
+
+        return asyncio.run(listen())
+
+    return way
+
+
+def refined(whisper: Whisper, detector: VoiceDetector) -> Callable[[Samples], str]:
+    """The way of the daemon when it has time: the session, and then its second hearing."""
+
+    def way(audio: Samples) -> str:
+        async def listen() -> str:
+            sheet, decoder = Sheet(), Inline(whisper)
+            archive = Again(sheet)
+            refiner = Refiner(decoder=decoder, archive=archive, shelf=Shelf(1 << 30), wait=1e6)
+            async with asyncio.TaskGroup() as tasks:
+                refiner.start(tasks, 1)
+                session = Session(
+                    "bench",
+                    Terms(rules=Rules(), language="en"),
+                    detect=detector.stream(),
+                    decoder=decoder,
+                    ledger=sheet,
+                    refiner=refiner,
+                )
+                running = asyncio.create_task(session.run())
+                pcm = to_pcm16(audio)
+                for at in range(0, len(pcm), 32_000):
+                    await session.feed(pcm[at : at + 32_000])
+                session.end(EndReason.CLIENT)
+                await running
+                while refiner.sessions:
+                    await asyncio.sleep(0.05)
+                await refiner.close()
+            return " ".join(line.text for line in archive.final)
 
         return asyncio.run(listen())
 

@@ -13,7 +13,7 @@ from ambientd.engine import models
 from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper
 from bench import peers
-from bench.accuracy import Outcome, committed, load_plain, plain, run, seed
+from bench.accuracy import Outcome, committed, load_plain, plain, refined, run, seed
 from bench.recordings import Recording, consultations, noises, visit
 from bench.report import Section
 from bench.score import score, total
@@ -50,6 +50,7 @@ def accuracy() -> list[Section]:
     whole = consultations() or [visit()]
     ways = {
         "committed by the daemon": committed(whisper, detector),
+        "the same, and refined": refined(whisper, detector),
         "whisper.cpp offline, same model": lambda audio: plain(bare, audio),
     }
     outcomes = [run(way, decode, recording) for recording in whole for way, decode in ways.items()]
