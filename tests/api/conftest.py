@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from scripted import Engine, detect, terms_of
+from served import Box, Open
 
 from ambientd.api import metrics
 from ambientd.api.app import application
@@ -24,13 +24,13 @@ from ambientd.glossary import Glossary
 from ambientd.recordings import receive
 from ambientd.session.capacity import Capacity
 from ambientd.session.ledger import StoredLedger
-from ambientd.session.refiner import Refiner, StoredArchive, open_refiner
-from ambientd.session.registry import Registry, open_registry
-from ambientd.session.uploads import Uploads, open_uploads
+from ambientd.session.refiner import StoredArchive, open_refiner
+from ambientd.session.registry import open_registry
+from ambientd.session.uploads import open_uploads
 from ambientd.store.answers import Answers
 from ambientd.store.audit import open_audit
 from ambientd.store.backups import Backups
-from ambientd.store.database import Database, open_database
+from ambientd.store.database import open_database
 from ambientd.store.lines import Lines
 from ambientd.store.retention import Retention
 from ambientd.store.retention import Terms as Keep
@@ -40,29 +40,6 @@ from ambientd.sync.courier import open_courier
 from ambientd.sync.route import Route
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-@dataclass
-class Box:
-    """A running service and a client's session with it."""
-
-    url: str
-    http: aiohttp.ClientSession
-    registry: Registry
-    database: Database
-    engine: Engine
-    refiner: Refiner
-    uploads: Uploads
-
-    @property
-    def sessions(self) -> Sessions:
-        return Sessions(self.database)
-
-    async def connect(self, path: str = "/ws/transcribe", **options: Any) -> aiohttp.ClientWebSocketResponse:
-        return await self.http.ws_connect(self.url + path, **options)
-
-
-Open = Callable[..., Awaitable[Box]]
 
 
 @pytest.fixture

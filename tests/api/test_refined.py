@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from conftest import Box, Open
 from scripted import Engine, heard, silence, speech
+from served import Box, Open
 
 from ambientd.core.audio import to_pcm16
 from ambientd.core.decoding import Heard, Rank, Request

@@ -11,8 +11,8 @@ import aiohttp
 import numpy as np
 import pytest
 import soundfile
-from conftest import Box, Open
 from scripted import Engine, heard
+from served import Box, Open
 
 from ambientd.core.decoding import Heard, Rank, Request
 from ambientd.core.record import EndReason, SessionState

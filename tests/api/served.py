@@ -1,0 +1,39 @@
+"""A running service as the tests of its routes see it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from scripted import Engine
+
+from ambientd.session.refiner import Refiner
+from ambientd.session.registry import Registry
+from ambientd.session.uploads import Uploads
+from ambientd.store.database import Database
+from ambientd.store.sessions import Sessions
+
+
+@dataclass
+class Box:
+    """A running service and a client's session with it."""
+
+    url: str
+    http: aiohttp.ClientSession
+    registry: Registry
+    database: Database
+    engine: Engine
+    refiner: Refiner
+    uploads: Uploads
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self.database)
+
+    async def connect(self, path: str = "/ws/transcribe", **options: Any) -> aiohttp.ClientWebSocketResponse:
+        return await self.http.ws_connect(self.url + path, **options)
+
+
+Open = Callable[..., Awaitable[Box]]
