@@ -7,6 +7,7 @@ Rule 3  While the final text may still change (a second hearing, a client that m
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,9 +23,11 @@ from ambientd.store import audit, outbox, tables
 from ambientd.store.audit import Action
 from ambientd.store.facts import remember
 from ambientd.store.lines import read_gaps, read_lines, write_metrics
-from ambientd.store.refusals import SessionNotOpen
+from ambientd.store.refusals import SealBroken, SessionNotOpen
 from ambientd.store.rows import full_text_row, moment_text
-from ambientd.store.vault import vault_of
+from ambientd.store.vault import seal_of, vault_of
+
+logger = logging.getLogger(__name__)
 
 SCRUB_DUE: Final = "scrub_due"
 """A fact: ``yes`` while what was deleted may still be readable in the log or in free pages."""
@@ -93,11 +96,15 @@ async def end_crashed(
 
     That is the last moment it is known to have lived; the box may have been off for days.
     """
-    metrics = _counted(
-        record.metrics,
-        await read_lines(connection, record.session_id),
-        await read_gaps(connection, record.session_id),
-    )
+    try:
+        await seal_of(connection, record.session_id)
+        lines = await read_lines(connection, record.session_id)
+    except SealBroken as error:
+        # The box must start all the same: other rooms are waiting.
+        logger.error("session cannot be opened", extra={"session": record.session_id, "error": error})  # noqa: TRY400
+        await _end_unreadable(connection, record)
+        return
+    metrics = _counted(record.metrics, lines, await read_gaps(connection, record.session_id))
     await end(
         connection,
         record.session_id,
@@ -108,6 +115,23 @@ async def end_crashed(
         held_until=now + holds.return_,
     )
     await write_metrics(connection, record.session_id, metrics)
+
+
+async def _end_unreadable(connection: AsyncConnection, record: SessionRecord) -> None:
+    """End a session whose words do not open: what there is of it stays for whoever can repair it."""
+    ended_at = record.connected_at + timedelta(seconds=seconds(record.metrics.received_samples))
+    await connection.execute(
+        update(tables.sessions)
+        .where(tables.sessions.c.session_id == record.session_id)
+        .values(state=SessionState.INTERRUPTED, end_reason=EndReason.ERROR, ended_at=moment_text(ended_at))
+    )
+    await audit.record(
+        connection,
+        actor="box",
+        action=Action.SESSION_INTERRUPTED,
+        object=record.session_id,
+        outcome="unreadable",
+    )
 
 
 async def reopen(connection: AsyncConnection, record: SessionRecord) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -28,7 +29,7 @@ from ambientd.store.endings import Holds, destroy, end, end_crashed, reopen
 from ambientd.store.lines import read_lines, write_metrics
 from ambientd.store.listing import Wanted
 from ambientd.store.refining import mark
-from ambientd.store.refusals import NoSuchSession, SessionExists, SessionNotOpen
+from ambientd.store.refusals import NoSuchSession, SealBroken, SessionExists, SessionNotOpen
 from ambientd.store.rows import (
     details_of,
     details_row,
@@ -240,7 +241,8 @@ class Sessions:
         """End the sessions a crash left open, as ``interrupted``; to be called before any is created.
 
         Figures that lines and gaps can tell are counted afresh from them.  Ephemeral ones are destroyed.
-        What waited for a second hearing is delivered as it is.
+        What waited for a second hearing is delivered as it is.  A session whose words do not open is ended
+        without them.
 
         Returns:
             The ids of those that are interrupted now, oldest first.
@@ -258,7 +260,8 @@ class Sessions:
                 )
             )
             for (session_id,) in waiting.all():
-                await refining.give_up(connection, session_id, Refinement.SKIPPED)
+                with suppress(SealBroken):  # whoever delivers it will say so
+                    await refining.give_up(connection, session_id, Refinement.SKIPPED)
             left_open = await connection.execute(
                 listing.sessions()
                 .where(tables.sessions.c.state == SessionState.OPEN)

@@ -237,6 +237,33 @@ class TestTampering:
         await self.refuses(two, "a")
 
 
+class TestBrokenSession:
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "DELETE FROM session_keys WHERE session_id = 'a'",
+            "UPDATE realtime_transcript_chunks SET words = x'01' WHERE session_id = 'a'",
+        ],
+        ids=["no key", "no words"],
+    )
+    async def test_one_left_open_by_a_crash_does_not_stop_the_box(self, path: Path, statement: str) -> None:
+        """It is ended without its words; the others are recovered with theirs."""
+        async with open_database(path) as database:
+            for name in ("a", "b"):
+                await begin(Sessions(database), name)
+                await Lines(database).append_line(name, line(0, "Yes."), figures([line(0)]))
+        change(path, statement)
+        async with open_database(path) as database:
+            sessions = Sessions(database)
+            assert await sessions.recover() == ["a", "b"]
+            broken = await sessions.get("a")
+            assert broken is not None
+            assert (broken.state, broken.reason) == (SessionState.INTERRUPTED, EndReason.ERROR)
+            assert await sessions.text("b") == "Yes."
+            assert await sessions.reopen("a") is None
+            assert await sessions.recover() == []
+
+
 class TestPurge:
     async def test_a_copy_of_the_words_is_worth_nothing_without_the_key(
         self, path: Path, database: Database, sessions: Sessions, lines: Lines, tmp_path: Path
