@@ -18,6 +18,7 @@ import click
 from ambientd.client import DaemonUnreachable
 from ambientd.ctl import daemon, settings
 from ambientd.errors import OperatorError
+from ambientd.store.alone import InUse
 from ambientd.store.audit import open_audit
 from ambientd.store.backups import Backups
 from ambientd.store.database import open_database
@@ -39,7 +40,13 @@ def backup(file: Path, url: str) -> None:
         except DaemonUnreachable:
             target.seek(0)
             target.truncate()
-            about = asyncio.run(_directly(_database(), target))
+            try:
+                about = asyncio.run(_directly(_database(), target))
+            except InUse as error:
+                raise OperatorError(
+                    f"a daemon uses the database, and does not answer at {url}",
+                    hint="Give its address: --url.",
+                ) from error
     click.echo(
         f"{about['sessions']} sessions ({about['undelivered']} not yet delivered) with {about['lines']} lines and"
         f" {about['audit_rows']} rows of the audit are in {file} ({file.stat().st_size / 1e6:.1f} MB)."

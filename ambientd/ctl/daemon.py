@@ -13,7 +13,7 @@ import click
 from ambientd.client import DEFAULT_URL, DaemonUnreachable, Refused
 
 ANSWER_SECONDS: Final = 600.0
-"""Patience for one answer: a purge of thousands of sessions, a backup of gigabytes."""
+"""Patience for the next byte: a purge of thousands of sessions, a backup of gigabytes, come after a while."""
 
 CONNECT_SECONDS: Final = 5.0
 
@@ -69,7 +69,8 @@ async def _call(
     body: object = None,
 ) -> Any:
     address = (url if "://" in url else f"http://{url}").rstrip("/") + path
-    limits = aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS)
+    # None for the whole: a backup of many gigabytes comes as long as it comes.
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS)
     try:
         async with (
             aiohttp.ClientSession(timeout=limits) as http,

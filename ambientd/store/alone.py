@@ -12,6 +12,10 @@ from ambientd.errors import StoreUnavailable
 from ambientd.store.owner import give_to_owner
 
 
+class InUse(StoreUnavailable):
+    """Another program works on the database."""
+
+
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold ``NAME.lock``: a second daemon would take the first one's open sessions for crashed ones.
@@ -20,7 +24,7 @@ def alone(path: Path) -> Iterator[None]:
     (https://sqlite.org/howtocorrupt.html section 2.2).
 
     Raises:
-        StoreUnavailable: another program holds it.
+        InUse: another program holds it.
     """
     lock = path.with_name(path.name + ".lock")
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
@@ -29,7 +33,7 @@ def alone(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StoreUnavailable(
+            raise InUse(
                 f"open {path}: another ambientd is using it.",
                 hint="Stop that one first (systemctl stop ambientd), or name another file in the settings.",
             ) from error

@@ -105,3 +105,25 @@ def test_purging(operated: Any) -> None:
     assert ended.exit_code == 1
     assert "no session has this id" in ended.output
     assert run("purge", "--force", "--url", operated.url).exit_code == 2
+
+
+def test_a_daemon_that_does_not_answer_there_is_not_worked_around(operated: Any, tmp_path: Path) -> None:
+    ended = run("backup", str(tmp_path / "b"), "--url", NOWHERE)
+    assert ended.exit_code == 1
+    assert "--url" in ended.output
+    assert not (tmp_path / "b").exists()
+
+
+def test_on_a_new_box_with_the_printed_recovery_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "ambientd.db")
+    printed = "".join(line for line in run("key", "recovery").output.splitlines() if line.startswith("    "))
+    assert run("backup", str(tmp_path / "taken"), "--url", NOWHERE).exit_code == 0
+    monkeypatch.setenv("AMBIENTD_STORE__DIRECTORY", str(tmp_path / "new-box"))
+    without = run("restore", str(tmp_path / "taken"))
+    assert without.exit_code == 1
+    assert "--recovery-key" in without.output
+    typed = "-".join(printed.split()).replace("--", "-") + "\n"
+    ended = run("restore", "--recovery-key", str(tmp_path / "taken"), typed=typed)
+    assert ended.exit_code == 0, ended.output
+    assert "Restored" in ended.output
+    assert (tmp_path / "new-box" / "box.key").exists()
