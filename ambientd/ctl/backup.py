@@ -48,8 +48,8 @@ def backup(file: Path, url: str) -> None:
                     hint="Give its address: --url.",
                 ) from error
     click.echo(
-        f"{about['sessions']} sessions ({about['undelivered']} not yet delivered) with {about['lines']} lines and"
-        f" {about['audit_rows']} rows of the audit are in {file} ({file.stat().st_size / 1e6:.1f} MB)."
+        f"Sessions: {about['sessions']} ({about['undelivered']} not yet delivered), lines: {about['lines']},"
+        f" rows of the audit: {about['audit_rows']}.  All is in {file} ({file.stat().st_size / 1e6:.1f} MB)."
     )
     if not about["recoverable"]:
         click.echo("Only this box's key opens it: print a recovery key (ambientctl key recovery).", err=True)

@@ -49,6 +49,6 @@ async def _record(database: Path, name: str) -> None:
 
 def _told(header: Header, contents: Contents) -> str:
     return (
-        f"{contents.sessions} sessions ({contents.undelivered} not yet delivered) with {contents.lines} lines,"
-        f" and {contents.audit_rows} rows of the audit, as of {header.made}"
+        f"sessions {contents.sessions} ({contents.undelivered} not yet delivered), lines {contents.lines},"
+        f" rows of the audit {contents.audit_rows}, as of {header.made}"
     )
