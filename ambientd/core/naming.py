@@ -18,9 +18,9 @@ from ambientd.core.suspects import LONGEST_SPAN, Search, Suspect
 from ambientd.core.transcript import Segment, Word
 from ambientd.core.vocabulary import spelling
 
-CONFIRMED: Final = 0.6
-"""How much like a name the first text must sound for the second decode's word to be believed.  Below what makes a
-suspect: two decodes speak for it.  Source: measured, docs/benchmarks.md."""
+CONFIRMED: Final = 0.75
+"""How much like a name the first text must sound for the second decode's word to be believed.  A medicine that is in no
+list is else taken for one that is.  Source: measured, docs/benchmarks.md."""
 
 WORTH_TELLING: Final = 0.8
 """Likeness from which a name is suggested to the reader: one suggestion too many costs more than one too few."""
@@ -57,21 +57,35 @@ def suggestions(suspects: Sequence[Suspect], words: Sequence[Word]) -> tuple[Sug
     )
 
 
-def with_names(first: Heard, second: Heard, search: Search) -> Heard:
-    """``first`` with the names that ``second`` says where ``first`` says something that sounds like them."""
-    changes = list(_changes(first.words, second.words, search, first.language))
-    return _changed(first, changes) if changes else first
-
-
 @dataclass(frozen=True, slots=True)
-class _Change:
+class Confirmed:
+    """A name that the second decode says where the first one says something like it."""
+
     first: int
+    """Index of the first word that it replaces."""
     last: int
+    """Index after the last."""
     words: tuple[Word, ...]
+    """The name's."""
+    said: str
+    """What the first decode had."""
+    score: float
+    """Likeness of the two in sound, in [0, 1]."""
 
 
-def _changes(said: Sequence[Word], again: Sequence[Word], search: Search, language: str) -> Iterator[_Change]:
-    """In order, none overlapping another."""
+def with_names(heard: Heard, names: Sequence[Confirmed]) -> Heard:
+    """``heard`` with these names put in."""
+    return _changed(heard, names) if names else heard
+
+
+def confirmed(first: Heard, second: Heard, search: Search) -> tuple[Confirmed, ...]:
+    """The names in ``second`` that may be put into ``first``, in order, none overlapping another."""
+    return tuple(_confirmed(first.words, second.words, search, first.language))
+
+
+def _confirmed(
+    said: Sequence[Word], again: Sequence[Word], search: Search, language: str
+) -> Iterator[Confirmed]:
     blocks = SequenceMatcher(
         None, [spelling(word.text) for word in said], [spelling(word.text) for word in again], autojunk=False
     ).get_opcodes()
@@ -95,8 +109,9 @@ def _changes(said: Sequence[Word], again: Sequence[Word], search: Search, langua
         score, _, start, end = max(spans, default=(0.0, 0, 0, 0))
         if score >= CONFIRMED:
             opens = start == 0 or said[start - 1].text.endswith((".", "?", "!"))
-            words = _spelt(name, said[start:end], again[first:last], opens=opens)
-            yield _Change(start, end, tuple(words))
+            words = tuple(_spelt(name, said[start:end], again[first:last], opens=opens))
+            heard = " ".join(word.text for word in said[start:end])
+            yield Confirmed(start, end, words, heard, round(score, 3))
             done = end
 
 
@@ -128,7 +143,7 @@ def _spelt(name: str, said: Sequence[Word], again: Sequence[Word], *, opens: boo
         yield Word(text, begin, start + length * before // total, probability)
 
 
-def _changed(heard: Heard, changes: Sequence[_Change]) -> Heard:
+def _changed(heard: Heard, changes: Sequence[Confirmed]) -> Heard:
     """A change that reaches from one segment into the next belongs to the first."""
     starts = {change.first: change for change in changes}
     gone = {at for change in changes for at in range(change.first, change.last)}

@@ -310,10 +310,17 @@ def load(
     }
 
 
-def transcript(line: Line, *, session_time: float, suggestions: Sequence[Suggestion] = ()) -> Message:
+def transcript(
+    line: Line,
+    *,
+    session_time: float,
+    suggestions: Sequence[Suggestion] = (),
+    corrections: Sequence[Suggestion] = (),
+) -> Message:
     """A committed line.  ``session_time``: seconds since the session started, by the clock.
 
-    ``suggestions``: names that may have been meant, by the line's words.
+    ``suggestions``: names that may have been meant, by the line's words.  ``corrections``: names that a second decode
+    put in, and what the first one had.
     """
     audio = line.end - line.start
     told = {
@@ -332,8 +339,9 @@ def transcript(line: Line, *, session_time: float, suggestions: Sequence[Suggest
         "audio_duration": _seconds(audio),
         "audio_size_bytes": audio * BYTES_PER_SAMPLE,
     }
-    if suggestions:
-        told["suggestions"] = [_suggestion(each, line.words) for each in suggestions]
+    for name, marks in (("suggestions", suggestions), ("corrections", corrections)):
+        if marks:
+            told[name] = [_suggestion(each, line.words) for each in marks]
     return told
 
 

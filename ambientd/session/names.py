@@ -16,7 +16,7 @@ from typing import Final
 
 from ambientd.core import plausibility
 from ambientd.core.decoding import Decoder, Heard, Request
-from ambientd.core.naming import Suggestion, suggestions, with_names
+from ambientd.core.naming import Confirmed, Suggestion, confirmed, suggestions, with_names
 from ambientd.core.prompt import naming_prompt
 from ambientd.core.suspects import Index, Search
 from ambientd.core.transcript import Word
@@ -34,6 +34,8 @@ class Names:
         self._clinic = search or Search()
         self._search = self._clinic
         self._said: dict[str, None] = {}
+        self._put: tuple[Confirmed, ...] = ()
+        """The names put in of late."""
 
     def own(self, names: Sequence[str]) -> None:
         """Names of this session, besides the clinic's; replaces those given before."""
@@ -64,7 +66,9 @@ class Names:
                 again = None  # the first decode stands
             if again:
                 spent = again.seconds
-                heard = with_names(heard, plausibility.cleaned(again), search)
+                found = confirmed(heard, plausibility.cleaned(again), search)
+                heard = with_names(heard, found)
+                self._put = (*self._put[-MOST_SAID:], *found)
         self._remember(heard.words)
         return heard, spent
 
@@ -74,6 +78,17 @@ class Names:
             return ()
         found = await asyncio.to_thread(self._search.suspects, words, frozenset(self._said), language)
         return suggestions(found, words)
+
+    def corrections(self, words: Sequence[Word]) -> tuple[Suggestion, ...]:
+        """Which of these ``words`` were put in, and what stood there before."""
+        first = {each.words[0]: each for each in self._put}
+        return tuple(
+            Suggestion(
+                at, at + len(put.words), put.said, " ".join(each.text for each in put.words), put.score
+            )
+            for at, word in enumerate(words)
+            if (put := first.get(word)) and tuple(words[at : at + len(put.words)]) == put.words
+        )
 
     def _remember(self, words: Sequence[Word]) -> None:
         for _, _, name in self._search.named(words):

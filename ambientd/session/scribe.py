@@ -294,7 +294,9 @@ class Scribe:
     async def _write(self, hearing: Hearing, piece: Piece, *, processing_ms: float) -> None:
         line = self._line(hearing, piece, processing_ms=processing_ms)
         # Sought in the engine's own probabilities, not in the calibrated ones.
-        suggested = await self._names.suggestions(hearing.heard.words, line.language)
+        words = hearing.heard.words
+        suggested = await self._names.suggestions(words, line.language)
+        corrected = self._names.corrections(words)
         metrics = self.metrics.with_line(line)
         await self._ledger.append_line(self._session_id, line, metrics)
         # Audio may have come in while the disk was at work.
@@ -304,7 +306,11 @@ class Scribe:
         self._last_words = [word.text for word in line.words]
         self._shown = False
         self.committed(line)
-        self._hub.publish(protocol.transcript(line, session_time=self._clock(), suggestions=suggested))
+        self._hub.publish(
+            protocol.transcript(
+                line, session_time=self._clock(), suggestions=suggested, corrections=corrected
+            )
+        )
 
     async def mark(self, gap: Gap) -> None:
         """Stores a gap, then shows it.

@@ -19,6 +19,7 @@ from ambientd.core.audio import RATE, Samples, to_pcm16
 from ambientd.core.decoding import Heard, Request
 from ambientd.core.record import EndReason
 from ambientd.core.segmenter import Rules
+from ambientd.core.suspects import Search
 from ambientd.core.transcript import Gap, Line
 from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper
@@ -92,7 +93,11 @@ class Again:
 
 
 def committed(
-    whisper: Whisper, detector: VoiceDetector, rules: Rules | None = None, prompt: str | None = None
+    whisper: Whisper,
+    detector: VoiceDetector,
+    rules: Rules | None = None,
+    prompt: str | None = None,
+    search: Search | None = None,
 ) -> Callable[[Samples], str]:
     """The way of the daemon: a session from its first frame to its last line."""
 
@@ -101,7 +106,7 @@ def committed(
             sheet = Sheet()
             session = Session(
                 "bench",
-                Terms(rules=rules or Rules(), language="en", prompt=prompt),
+                Terms(rules=rules or Rules(), language="en", prompt=prompt, search=search or Search()),
                 detect=detector.stream(),
                 decoder=Inline(whisper),
                 ledger=sheet,

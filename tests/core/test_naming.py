@@ -3,14 +3,19 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ambientd.core import naming
 from ambientd.core.decoding import Heard
-from ambientd.core.naming import Suggestion, suggestions, with_names
+from ambientd.core.naming import Suggestion, suggestions
 from ambientd.core.prompt import MOST_PROMPT, most_tokens_of, naming_prompt
 from ambientd.core.suspects import Index, Search, Suspect
 from ambientd.core.transcript import Segment, Word
 from ambientd.core.vocabulary import parse
 
 SEARCH = Search((Index(parse("lisinopril\nomeprazole\nSymbicort\nHelicobacter pylori\nlevothyroxine")),))
+
+
+def with_names(first: Heard, second: Heard, search: Search) -> Heard:
+    return naming.with_names(first, naming.confirmed(first, second, search))
 
 
 def heard(*segments: str) -> Heard:
@@ -60,6 +65,13 @@ def test_a_name_that_stood_there_is_not_replaced_by_another():
     first = heard("I take levothyroxine.")
 
     assert with_names(first, heard("I take lisinopril."), SEARCH) is first
+
+
+def test_what_a_name_replaced_is_told():
+    [found] = naming.confirmed(heard("I take own, prazole."), heard("omeprazole"), SEARCH)
+
+    assert (found.first, found.last, found.said) == (2, 4, "own, prazole.")
+    assert found.score > 0.75
 
 
 def test_a_name_of_two_words_is_put_in_whole():

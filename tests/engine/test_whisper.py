@@ -10,6 +10,8 @@ from running import DATA
 
 from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import AUTO, Request
+from ambientd.core.prompt import most_tokens_of, naming_prompt
+from ambientd.core.vocabulary import parse
 from ambientd.engine import whisper
 from ambientd.engine.whisper import MOST_POSITIONS, Whisper, positions
 from ambientd.errors import DecodeFailed, EngineUnavailable
@@ -138,3 +140,17 @@ def test_the_fitted_window_covers_the_audio_and_is_never_too_small():
         count = positions(int(seconds * RATE))
         assert min(MOST_POSITIONS, seconds * 50 + 64) <= count <= MOST_POSITIONS
         assert count >= whisper.LEAST_POSITIONS
+
+
+def test_a_prompt_of_names_is_never_longer_than_whisper_takes(model: Whisper):
+    found = parse((DATA.parent.parent / "config" / "vocabulary.txt").read_text("utf-8"))
+    listed = [entry.name for entry in found.entries]
+
+    def tokens(text: str) -> int:
+        # Given room for none whisper.cpp writes none, and answers how many there are, below zero.
+        return -int(whisper.cpp.whisper_tokenize(model._context, text, 0, 0))
+
+    for at in range(0, len(listed), 20):
+        for language in ("en", "fr"):
+            assert 0 < tokens(naming_prompt(language, listed[at:] + listed[:at])) <= 200
+    assert all(tokens(f" {name}") <= most_tokens_of(name) for name in listed)

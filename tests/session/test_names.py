@@ -74,12 +74,20 @@ async def test_a_misheard_name_is_heard_again_and_put_right():
     assert lines == ["I take omeprazole at night"]
     assert [request.prompt.count("omeprazole") for request in engine.requests] == [0, 3]
     assert "suggestions" not in shown
+    [told] = shown["corrections"]
+    assert (told["word"], told["words"], told["said"], told["suggested"]) == (
+        2,
+        1,
+        "own prazole",
+        "omeprazole",
+    )
 
 
 async def test_what_the_second_decode_does_not_confirm_is_suggested_and_not_put_in():
     lines, [shown] = await conversation(says("I take own prazole at night", "I take own prazel at night"))
 
     assert lines == ["I take own prazole at night"]
+    assert "corrections" not in shown
     [told] = shown["suggestions"]
     assert (told["word"], told["words"]) == (2, 2)
     assert (told["said"], told["suggested"]) == ("own prazole", "omeprazole")
