@@ -436,13 +436,22 @@ def session_ended(session_id: str, *, reason: str, lines: int, ephemeral: bool =
     }
 
 
-def refined(session_id: str, *, state: str, lines: Sequence[Line], model: str, kept: float) -> Message:
+def refined(
+    session_id: str,
+    *,
+    state: str,
+    lines: Sequence[Line],
+    model: str,
+    kept: float,
+    suggestions: Sequence[Suggestion] = (),
+) -> Message:
     """The outcome of the second hearing; the last message to those who asked for it.
 
     ``state``: ``done``, ``skipped`` or ``failed``; unless ``done``, what was shown live is final and ``lines`` empty.
-    ``kept``: seconds that keep their live words.
+    ``kept``: seconds that keep their live words.  ``suggestions``: as in a transcript, by the words of all lines.
     """
-    return {
+    words = [word for line in lines for word in line.words]
+    told = {
         "type": "refined",
         "session_id": session_id,
         "state": state,
@@ -451,6 +460,9 @@ def refined(session_id: str, *, state: str, lines: Sequence[Line], model: str, k
         "model_used": model,
         "kept_seconds": round(kept, 1),
     }
+    if suggestions:
+        told["suggestions"] = [_suggestion(each, words) for each in suggestions]
+    return told
 
 
 def _segment(segment: Segment) -> dict[str, Any]:

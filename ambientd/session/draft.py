@@ -72,6 +72,8 @@ class Draft:
         self._before: list[Stretch] = [(0, reel.origin)]
         """Of what lies before the reel there never was audio."""
         self._live: list[Line] = []
+        self.names = Names()
+        """Those of the conversation."""
         self._used = [-1] * (1 + len(self._others))
         """Of the live text and of each of the others: where the last word stands that has had its vote."""
         self._delay = LIVE if live else 0
@@ -134,6 +136,7 @@ class Draft:
 
     def expect(self, names: Names) -> None:
         """Has the conversation's names heard right in every way of hearing: else they would be voted down."""
+        self.names = names
         for reader in (self._frame, *self._others):
             reader.names = names
 

@@ -22,6 +22,7 @@ from typing import Literal, Protocol
 from ambientd.core import protocol
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Decoder
+from ambientd.core.naming import Suggestion
 from ambientd.core.record import Refinement
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Line
@@ -218,11 +219,14 @@ class Refiner:
         if not draft.finished:
             draft.keep(draft.reel.end)
         outcome, lines = Refinement.FAILED, list[Line]()
+        suggested: tuple[Suggestion, ...] = ()
         try:
             if draft.lines:
                 lines = draft.final(await self._archive.lines(draft.session_id))
                 if await self._archive.refined(draft.session_id, lines, draft.model):
                     outcome = Refinement.DONE
+                    words = [word for line in lines for word in line.words]
+                    suggested = await draft.names.suggestions(words, lines[0].language)
                 else:
                     lines, outcome = [], Refinement.SKIPPED
             else:
@@ -240,7 +244,14 @@ class Refiner:
             self.kept_samples += draft.kept_samples
             kept = draft.kept_samples / RATE
             work.hub.publish(
-                protocol.refined(draft.session_id, state=outcome, lines=lines, model=draft.model, kept=kept)
+                protocol.refined(
+                    draft.session_id,
+                    state=outcome,
+                    lines=lines,
+                    model=draft.model,
+                    kept=kept,
+                    suggestions=suggested,
+                )
             )
             work.hub.close()
         now = asyncio.get_running_loop().time()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ambientd.core import protocol
+from ambientd.core.naming import Suggestion
 from ambientd.core.protocol import check_session_id, parse_control, parse_wishes
 from ambientd.core.transcript import Gap, Line, Segment, Word
 from ambientd.errors import ClientError, StoreUnavailable
@@ -117,3 +118,41 @@ def test_an_operators_error_tells_a_client_its_kind_and_no_path():
 
     assert told["code"] == "store_unavailable"
     assert "/" not in told["message"]
+
+
+def test_suggestions_of_a_refined_text_count_its_words_over_all_lines():
+    def line(index: int, text: str) -> Line:
+        start = 16_000 * index
+        words = tuple(Word(word, start, start + 1_600, 0.9) for word in text.split())
+        return Line(
+            index,
+            text,
+            start,
+            start + 16_000,
+            (Segment(text, start, start + 1_600, words),),
+            0.9,
+            "en",
+            "base",
+            1.0,
+        )
+
+    told = protocol.refined(
+        "room-1",
+        state="done",
+        lines=[line(0, "I take"), line(1, "own prazole.")],
+        model="base",
+        kept=0,
+        suggestions=[Suggestion(2, 4, "own prazole.", "omeprazole", 0.84)],
+    )
+
+    assert told["suggestions"] == [
+        {
+            "word": 2,
+            "words": 2,
+            "start": 1.0,
+            "end": 1.1,
+            "said": "own prazole.",
+            "suggested": "omeprazole",
+            "score": 0.84,
+        }
+    ]

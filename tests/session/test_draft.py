@@ -14,11 +14,14 @@ from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import Heard, Rank, Request
 from ambientd.core.final import joined
 from ambientd.core.segmenter import FRAME
+from ambientd.core.suspects import Index, Search
 from ambientd.core.transcript import Line
+from ambientd.core.vocabulary import parse
 from ambientd.core.windows import Cuts
 from ambientd.errors import DecodeFailed
 from ambientd.session.draft import Draft
 from ambientd.session.inbox import Hole
+from ambientd.session.names import Names
 from ambientd.session.reel import BLOCK_BYTES, Reel, Shelf
 
 CUTS = Cuts(lead=4 * FRAME, least=2 * RATE, most=4 * RATE, patience=RATE)
@@ -42,6 +45,26 @@ def give(draft: Draft, audio: Samples) -> None:
 async def hear_all(draft: Draft, engine: Engine) -> None:
     while (window := draft.next_piece()) is not None:
         await draft.hear(engine, *window)
+
+
+async def test_names_are_heard_right_in_every_way_of_hearing_or_they_would_be_voted_down():
+    def script(request: Request) -> Heard:
+        again = "talked about" in request.prompt
+        return heard(
+            request, "I take omeprazole in the night" if again else "I take own prazole in the night"
+        )
+
+    engine = Engine(script)
+    draft = draft_of(Shelf(1 << 30).reel(), live=True)
+    draft.expect(Names(Search((Index(parse("omeprazole")),), frozenset(["i", "take", "in", "the", "night"]))))
+    give(draft, speech(3))
+    draft.complete = True
+    await hear_all(draft, engine)
+
+    assert {line.text for line in draft.lines} == {"I take omeprazole in the night"}
+    told = [request for request in engine.requests if "talked about" in request.prompt]
+    assert len(told) * 2 == len(engine.requests)
+    assert {request.rank for request in told} == {Rank.BACKGROUND}
 
 
 async def test_it_is_heard_in_the_background_with_the_sessions_prompt_and_without():
