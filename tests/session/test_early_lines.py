@@ -14,7 +14,9 @@ from ambientd.core.audio import RATE, Samples, to_pcm16
 from ambientd.core.decoding import Heard, Rank, Request
 from ambientd.core.record import EndReason
 from ambientd.core.segmenter import Rules
+from ambientd.core.suspects import Index, Search
 from ambientd.core.transcript import Segment, Word
+from ambientd.core.vocabulary import parse
 from ambientd.session.session import Session
 
 WORD = RATE // 2
@@ -39,10 +41,10 @@ def say(request: Request) -> Heard:
     )
 
 
-async def converse(audio: Samples, engine: Engine) -> tuple[Sheet, list[Any]]:
+async def converse(audio: Samples, engine: Engine, search: Search | None = None) -> tuple[Sheet, list[Any]]:
     """A session that hears ``audio`` a quarter of a second at a time, with previews, and what it told."""
     sheet = Sheet()
-    terms = replace(terms_of(), rules=Rules())
+    terms = replace(terms_of(), rules=Rules(), search=search or Search())
     session = Session("room-1", terms, detect=detect, decoder=engine, ledger=sheet)
     listener = session.hub.subscribe(frozenset({"partial"}))
     running = asyncio.create_task(session.run())
@@ -122,3 +124,44 @@ async def test_whatever_is_committed_early_no_word_is_lost_or_said_twice(turns, 
     )
     ends = [0] + [line.end for line in sheet.lines]
     assert all(line.start >= end for line, end in zip(sheet.lines, ends, strict=False))
+
+
+ORDINARY = frozenset(f"w{number}" for number in range(99))
+NAMES = Search((Index(parse("omeprazole")),), ORDINARY)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 14), st.lists(st.tuples(st.integers(3, 10), st.integers(1, 8)), min_size=1, max_size=4))
+async def test_a_name_put_right_early_makes_no_word_be_lost_or_said_twice(at, turns):
+    """Two words somewhere are misheard, and are one name in every decode that was told it."""
+
+    def engine(request: Request) -> Heard:
+        whole = say(request)
+        heard = {word.text.rstrip("."): word for word in whole.words}
+        if f"w{at}" not in heard or f"w{at + 1}" not in heard:
+            return whole
+        end = "." if heard[f"w{at + 1}"].text.endswith(".") else ""
+        first, second = heard[f"w{at}"], heard[f"w{at + 1}"]
+        if "talked about" in request.prompt:
+            named = [replace(first, text="omeprazole" + end, end=second.end)]
+        else:
+            named = [replace(first, text="own"), replace(second, text="prazole" + end)]
+        words = [word for word in whole.words if word not in (first, second)]
+        words = sorted([*words, *named], key=lambda word: word.start)
+        text = " ".join(word.text for word in words)
+        return replace(whole, segments=(Segment(text, words[0].start, words[-1].end, tuple(words)),))
+
+    audio = np.concatenate(
+        [part for spoken, quiet in turns for part in (speech(spoken / 2), silence(quiet / 2))]
+    )
+    sheet, _ = await converse(audio, Engine(engine), NAMES)
+
+    said, place = [], 0
+    for spoken, quiet in turns:
+        said += range(place, place + spoken)
+        place += spoken + quiet
+    expected = [f"w{number}" for number in said]
+    if at in said and at + 1 in said:
+        expected[said.index(at) : said.index(at) + 2] = ["omeprazole"]
+    if not sheet.gaps:
+        assert [word.lower() for word in told(sheet)] == expected
