@@ -67,13 +67,14 @@ async def hear(
     first: Heard | None = None,
     otherwise: str | None = None,
     names: Names | None = None,
+    names_after: int = 0,
 ) -> Hearing:
     """The believable words in ``piece``.
 
     ``since``: when the piece came in, see :class:`Request`.
     ``first``: what the first decode would give, where that is known.
     ``otherwise``: the language to try where ``language`` gave hardly a word; without one, the same.
-    ``names``: those of the conversation, where there are any.
+    ``names``: those of the conversation, where there are any; ``names_after``: see :meth:`Names.heard_again`.
     ``may_carry``: whether what is unheard may be left for later; otherwise it is a gap.
 
     Raises:
@@ -94,7 +95,7 @@ async def hear(
         spent += heard.seconds
         doubt = _doubt(heard, piece)
     elif names and heard.words and not is_silence(heard, piece):
-        heard, more = await names.heard_again(decoder, request, heard)
+        heard, more = await names.heard_again(decoder, request, heard, after=names_after)
         spent += more
     gap = None
     if doubt:

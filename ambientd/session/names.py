@@ -43,8 +43,13 @@ class Names:
         indexes = (index, *self._clinic.indexes) if len(index) else self._clinic.indexes
         self._search = replace(self._clinic, indexes=indexes)
 
-    async def heard_again(self, decoder: Decoder, request: Request, heard: Heard) -> tuple[Heard, float]:
-        """``heard`` with its names right, as far as a second decode of ``request`` confirms them, and its seconds."""
+    async def heard_again(
+        self, decoder: Decoder, request: Request, heard: Heard, *, after: int = 0
+    ) -> tuple[Heard, float]:
+        """``heard`` with its names right, as far as a second decode of ``request`` confirms them, and its seconds.
+
+        ``after``: samples; what was said before stands in a line already.
+        """
         search = self._search
         if not any(map(len, search.indexes)):
             return heard, 0.0
@@ -52,6 +57,7 @@ class Names:
         suspects = await asyncio.to_thread(
             search.suspects, heard.words, frozenset(self._said), heard.language
         )
+        suspects = tuple(each for each in suspects if heard.words[each.last - 1].end > after)
         likely = sorted(suspects, key=lambda suspect: -suspect.score)
         depth = max((len(suspect.names) for suspect in suspects), default=0)
         # The likest of every suspect before anybody's second.

@@ -219,6 +219,7 @@ class Scribe:
                     may_carry=self._carried < MOST_CARRIED,
                     first=self._preview.whole(piece, language=language, prompt=prompt),
                     names=self._names,
+                    names_after=self._committed_end if self._preview.committed else 0,
                 )
         except DecodeFailed as error:
             logger.warning("piece not decoded", extra={"session": self._session_id, "error": error})

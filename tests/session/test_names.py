@@ -12,6 +12,7 @@ from ambientd.core.record import EndReason
 from ambientd.core.suspects import Index, Search
 from ambientd.core.vocabulary import parse
 from ambientd.errors import DecodeFailed
+from ambientd.session.names import Names
 from ambientd.session.session import Session
 
 ORDINARY = frozenset(["i", "take", "it", "at", "night", "and", "the", "it", "hurts", "here", "we", "use"])
@@ -112,6 +113,17 @@ async def test_a_piece_is_never_decoded_more_than_twice():
 
     assert len(engine.requests) == 2
     assert engine.requests[1].prompt == ""
+
+
+async def test_what_stands_in_a_line_already_is_not_heard_again():
+    engine = says("I take own prazole at night", "I take omeprazole at night")
+    names = Names(SEARCH)
+    request = Request(speech(1), 0, 16000, "en")
+    first = heard(request, "I take own prazole at night")
+
+    text, spent = await names.heard_again(engine, request, first, after=first.words[3].end)
+
+    assert (text, spent, engine.requests) == (first, 0.0, [])
 
 
 async def test_the_first_text_stands_where_the_second_decode_fails():
