@@ -131,8 +131,14 @@ class Draft:
     @property
     def ready(self) -> bool:
         """Whether it is worth asking for the next window."""
-        known = self.reel.judged_end
-        return self.complete or any(known - r.at >= r.cuts.most for r in (self._frame, *self._others))
+        if self.complete:
+            return True
+        # Asked for each second of audio of each session: no more than these differences.
+        known, frame = self.reel.judged_end, self._frame
+        reach = frame.at + frame.cuts.most + frame.cuts.lead
+        return known - frame.at >= frame.cuts.most + self._delay or any(
+            reader.at < reach and known - reader.at >= reader.cuts.most for reader in self._others
+        )
 
     def expect(self, names: Names) -> None:
         """Has the conversation's names heard right in every way of hearing: else they would be voted down."""
