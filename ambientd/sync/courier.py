@@ -178,8 +178,11 @@ class Courier:
 
     async def _connected(self, stack: AsyncExitStack, route: Route) -> tuple[Uploader, Listener]:
         if self._line is None:
-            central = await stack.enter_async_context(open_central(route))
-            spoken = profile(route.profile, central, route)
+            # Kept only once all of it stands: what a bad file of questions stops would be opened anew each round.
+            async with AsyncExitStack() as opened:
+                central = await opened.enter_async_context(open_central(route))
+                spoken = profile(route.profile, central, route)
+                stack.push_async_callback(opened.pop_all().aclose)
             uploader = Uploader(
                 self.outbox,
                 central=central,

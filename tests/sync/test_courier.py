@@ -9,8 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as daytime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 from boxes import Box, say
 from central.faults import Fault
 
@@ -147,6 +149,39 @@ async def test_a_secret_that_others_may_read_is_told_and_nothing_is_lost(box: Bo
             return (await counts(courier))[UploadStatus.DELIVERED] == 1
 
         await until(delivered)
+
+
+async def test_questions_that_cannot_be_read_leave_no_open_client_behind(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried each round for as long as the file is bad: weeks, until somebody looks."""
+    made: list[ClientSession] = []
+    begin = ClientSession.__init__
+
+    def noted(session: ClientSession, *args: Any, **options: Any) -> None:
+        made.append(session)
+        begin(session, *args, **options)
+
+    monkeypatch.setattr(ClientSession, "__init__", noted)
+    own = tmp_path / "questions.json"
+    own.write_text("{")
+    await say(box.database, "s", "Good morning.")
+    async with open_courier(box.database, replace(box.route, questions=own)) as courier:
+        for tries in range(1, 4):
+
+            async def tried(tries: int = tries) -> bool:
+                return len(made) >= tries and all(session.closed for session in made)
+
+            await until(tried)
+            courier.wake()
+        own.write_text("[]")
+        await courier.run_now()
+
+        async def delivered() -> bool:
+            return (await counts(courier))[UploadStatus.DELIVERED] == 1
+
+        await until(delivered)
+    assert all(session.closed for session in made)
 
 
 async def test_wrong_credentials_park_nothing(box: Box, tmp_path: Path) -> None:
