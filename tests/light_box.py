@@ -89,6 +89,7 @@ def main() -> int:
 
     daemon.open_lanes = open_lanes
     daemon.VoiceDetector = Detector
+    daemon.ordinary_words = lambda _weights: frozenset()
     daemon.models.resolve = lambda name, _quantisation, folder: folder / f"{name}.bin"
     return __main__.main()
 

@@ -189,6 +189,8 @@ class Week:
         async with aiohttp.ClientSession() as http:
             while self.diary.kills < self.plan.kills or len(self._worded()) < self.plan.sessions:
                 number = next(self._numbers)
+                if number > 100 + 10 * self.plan.sessions:
+                    raise Stuck(f"hardly a session comes to words:\n{self.box.log[-4000:]}")
                 await self.box.up.wait()
                 try:
                     await self._session(http, f"visit-{number}")
@@ -345,6 +347,9 @@ def settings(profile: str, centre: Centre, folder: Path) -> dict[str, str]:
         "AMBIENTD_SEGMENTATION__PATIENCE": "0.3",
         "AMBIENTD_SEGMENTATION__OVERLAP_DURATION": "0",
         "AMBIENTD_SERVER__RESUME_GRACE": "0.5",
+        # A week in minutes is more speech at once than a box would let in.
+        "AMBIENTD_ADMISSION__MAX_UTILISATION": "10",
+        "AMBIENTD_ADMISSION__MAX_LAG": "600",
         "AMBIENTD_SYNC__PROFILE": profile,
         "AMBIENTD_SYNC__URL": centre.url,
         "AMBIENTD_SYNC__CA_FILE": str(centre.tls.ca),
