@@ -6,9 +6,10 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from ambientd.core.delivery import Upload
-from ambientd.errors import CentralRejected, CentralUnavailable
+from ambientd.errors import AmbientError, CentralRejected, CentralUnavailable
 from ambientd.store.answers import Answers
 from ambientd.store.database import Database
+from ambientd.store.refusals import SealBroken
 from ambientd.sync.breaker import Breaker
 from ambientd.sync.profiles import Profile
 from ambientd.sync.route import Route
@@ -37,16 +38,27 @@ class Listener:
         for upload in await self._answers.due(_now()):
             if self._breaker.remaining:
                 return
-            try:
-                await self._learn_questions()
-                await self._ask(upload)
-            except CentralUnavailable as error:
-                await self._answers.later(upload.id, _now() + self._patience(upload))
-                if self._breaker.fail(upload.id, everyone=error.everyone, retry_after=error.retry_after):
-                    return
-            except CentralRejected as error:
-                await self._answers.give_up(upload.id)
-                logger.warning("no answers will come", extra={"session": upload.session_id, "error": error})
+            if await self._listened(upload):
+                return
+
+    async def _listened(self, upload: Upload) -> bool:
+        """Ask about one session; returns whether the round is to end."""
+        try:
+            await self._learn_questions()
+            await self._ask(upload)
+        except CentralUnavailable as error:
+            await self._answers.later(upload.id, _now() + self._patience(upload))
+            return self._breaker.fail(upload.id, everyone=error.everyone, retry_after=error.retry_after)
+        except (CentralRejected, SealBroken) as error:
+            await self._answers.give_up(upload.id)
+            logger.warning("no answers will come", extra={"session": upload.session_id, "error": error})
+        except AmbientError:
+            raise
+        # The boundary of a row: a defect that one of them brings out must not keep the others here for ever.
+        except Exception as error:
+            logger.exception("answers failed inside the box", extra={"error": type(error).__name__})
+            await self._answers.later(upload.id, _now() + timedelta(seconds=self._route.backoff.most))
+        return False
 
     async def _ask(self, upload: Upload) -> None:
         found = []
