@@ -23,6 +23,7 @@ from ambientd.store.audit import open_audit
 from ambientd.store.backups import Backups
 from ambientd.store.database import open_database
 from ambientd.store.envelope import sync
+from ambientd.store.owner import as_owner
 
 
 @click.command()
@@ -40,8 +41,10 @@ def backup(file: Path, url: str) -> None:
         except DaemonUnreachable:
             target.seek(0)
             target.truncate()
+            path = _database()
             try:
-                about = asyncio.run(_directly(_database(), target))
+                with as_owner(path.parent):
+                    about = asyncio.run(_directly(path, target))
             except InUse as error:
                 raise OperatorError(
                     f"a daemon uses the database, and does not answer at {url}",

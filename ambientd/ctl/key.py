@@ -10,6 +10,7 @@ import click
 
 from ambientd.ctl import settings
 from ambientd.store import rotation
+from ambientd.store.owner import as_owner
 
 _ORIGINS: Final = {
     "credential": "supplied as a credential",
@@ -26,7 +27,8 @@ def key() -> None:
 @key.command()
 def status() -> None:
     """Show which key is in force, where it is, and whether it could be brought back."""
-    found = rotation.status(_path())
+    with as_owner((path := _path()).parent):
+        found = rotation.status(path)
     click.echo(f"key        {found.key_id}, since {found.created_at}, {_ORIGINS[found.origin]}")
     click.echo(f"guards     {found.sessions} sessions; keys before it: {found.retired}")
     if found.recoverable:
@@ -38,7 +40,8 @@ def status() -> None:
 @key.command()
 def rotate() -> None:
     """Put a new key in force and destroy the old one; the daemon must be stopped."""
-    count = asyncio.run(rotation.rotate(_path()))
+    with as_owner((path := _path()).parent):
+        count = asyncio.run(rotation.rotate(path))
     click.echo(f"A new key is in force, for {count} sessions; the old one is destroyed.")
     click.echo("Backups made before need the recovery key now.")
 
@@ -46,7 +49,8 @@ def rotate() -> None:
 @key.command()
 def recovery() -> None:
     """Print a recovery key, once; the daemon must be stopped.  One printed before is void."""
-    printed = asyncio.run(rotation.print_recovery(_path()))
+    with as_owner((path := _path()).parent):
+        printed = asyncio.run(rotation.print_recovery(path))
     click.echo("Put this in a safe place away from the box.  It is not kept, and not shown again:\n")
     groups = printed.split("-")
     for row in (groups[:7], groups[7:]):
@@ -59,7 +63,8 @@ def restore() -> None:
     """Bring the box's key back from the printed recovery key; the daemon must be stopped."""
     # Asked for and not an argument: those are shown by ps and kept by shells.
     typed = click.prompt("Recovery key", hide_input=True)
-    name = asyncio.run(rotation.restore(_path(), typed))
+    with as_owner((path := _path()).parent):
+        name = asyncio.run(rotation.restore(path, typed))
     click.echo(f"The key {name} is back.")
 
 

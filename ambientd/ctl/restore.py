@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -13,6 +14,7 @@ from ambientd.store.audit import Action, open_audit
 from ambientd.store.backup import Contents
 from ambientd.store.database import open_database
 from ambientd.store.envelope import Header
+from ambientd.store.owner import as_owner
 
 
 @click.command()
@@ -28,17 +30,25 @@ def restore(file: Path, *, check: bool, recovery_key: bool, force: bool) -> None
     database = (settings().store.directory / "ambientd.db").absolute()
     # Asked for and not an argument: those are shown by ps and kept by shells.
     printed = click.prompt("Recovery key", hide_input=True) if recovery_key else None
-    if check:
-        header, contents = restoring.check(database, file, printed=printed)
-        click.echo(f"{file} is whole: {_told(header, contents)}.")
-        return
-    done = restoring.restore(database, file, printed=printed, force=force)
-    asyncio.run(_record(database, done.header.name))
+    with _opened(file) as source, as_owner(database.parent):
+        if check:
+            header, contents = restoring.check(database, source, printed=printed)
+            click.echo(f"{file} is whole: {_told(header, contents)}.")
+            return
+        done = restoring.restore(database, source, printed=printed, force=force)
+        asyncio.run(_record(database, done.header.name))
     click.echo(f"Restored: {_told(done.header, done.contents)}.")
     for loss in done.losses:
         click.echo(f"lost: {loss}", err=True)
     if done.replaced is not None:
         click.echo(f"The file of before is {done.replaced}; the purge deletes it when it is old enough.")
+
+
+def _opened(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise click.FileError(str(file), hint=error.strerror) from error
 
 
 async def _record(database: Path, name: str) -> None:

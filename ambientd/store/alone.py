@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ambientd.errors import StoreUnavailable
-from ambientd.store.owner import give_to_owner
 
 
 class InUse(StoreUnavailable):
@@ -29,7 +28,6 @@ def alone(path: Path) -> Iterator[None]:
     lock = path.with_name(path.name + ".lock")
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        give_to_owner(lock)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

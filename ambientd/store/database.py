@@ -29,7 +29,6 @@ from ambientd.store import pragmas
 from ambientd.store.alone import alone
 from ambientd.store.faults import is_corruption, unavailable
 from ambientd.store.migrate import MIGRATIONS, migrate
-from ambientd.store.owner import give_to_owner
 from ambientd.store.rescue import rescue
 from ambientd.store.selftest import self_test
 from ambientd.store.soundness import (
@@ -362,7 +361,6 @@ def _prepare(path: Path, migrations: Path, stack: ExitStack) -> _Prepared:
 def _make_private(path: Path) -> None:
     """Make the file if need be, and keep it to its owner; SQLite gives its companions the same mode and owner."""
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    give_to_owner(path)
     for suffix in ("", *SIDECARS):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).chmod(0o600)

@@ -28,6 +28,9 @@ NEW_CREDENTIAL: Final = "ambientd-box-key-new"
 
 _MARK: Final = b" next"
 
+_carried: Final[dict[Path, list[bytes]]] = {}
+"""Credentials by their file, which never changes while a process runs.  Source: systemd.exec(5), Credentials."""
+
 SYSTEMD: Final = "CREDENTIALS_DIRECTORY"
 """Environment variable.  Source: systemd.exec(5), Credentials."""
 
@@ -42,9 +45,10 @@ class Keys:
             StoreUnavailable: a key is there but cannot be read.
         """
         self.file = directory / FILE
-        credentials = (os.environ if environ is None else environ).get(SYSTEMD)
-        supplied = [Path(credentials) / name for name in (CREDENTIAL, NEW_CREDENTIAL)] if credentials else []
-        self.supplied = [key for path in supplied for key in _read(path)[0]]
+        supplied = _credentials(os.environ if environ is None else environ)
+        self.supplied = [
+            key for path in supplied for key in (_carried[path] if path in _carried else _read(path)[0])
+        ]
         """Keys given as credentials: whoever gives them keeps them."""
         self.filed, self.successor = _read(self.file)
         """Keys in the file, and the one that a rotation has made and perhaps not yet put in force."""
@@ -86,6 +90,21 @@ class Keys:
         self.filed, self.successor = list(keys), successor
 
 
+def carry_credentials() -> None:
+    """Read the credentials now, for use after the right to read them has been given up.
+
+    Raises:
+        StoreUnavailable: one is there but cannot be read.
+    """
+    for path in _credentials(os.environ):
+        _carried[path] = _read(path)[0]
+
+
+def _credentials(environ: Mapping[str, str]) -> list[Path]:
+    directory = environ.get(SYSTEMD)
+    return [Path(directory) / name for name in (CREDENTIAL, NEW_CREDENTIAL)] if directory else []
+
+
 def _read(path: Path) -> tuple[list[bytes], bytes | None]:
     """The keys in a file, and the successor if there is one; none if there is no such file.
 
@@ -123,10 +142,6 @@ def _write(path: Path, content: bytes) -> None:
         fresh.unlink()
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
     try:
-        if os.geteuid() == 0:
-            # A root shell works for the user the daemon runs as, who could not read root's file.
-            owner = path.parent.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         os.write(descriptor, content)
         os.fsync(descriptor)
     finally:

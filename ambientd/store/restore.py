@@ -14,10 +14,10 @@ import base64
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from ambientd.errors import OperatorError, StoreUnavailable
 from ambientd.store import envelope, recovery
@@ -27,7 +27,6 @@ from ambientd.store.copies import REPLACED
 from ambientd.store.faults import unavailable
 from ambientd.store.keys import Keys
 from ambientd.store.migrate import known_revisions
-from ambientd.store.owner import give_to_owner
 from ambientd.store.soundness import MARK, SIDECARS, damage, stamp, sync_directory
 
 MOST_NAMED: Final = 10
@@ -57,7 +56,9 @@ class WouldLose(OperatorError):
         self.losses = losses
 
 
-def check(database: Path, source: Path, *, printed: str | None = None) -> tuple[envelope.Header, Contents]:
+def check(
+    database: Path, source: Path | BinaryIO, *, printed: str | None = None
+) -> tuple[envelope.Header, Contents]:
     """Open a backup to its end, and look at what is inside; nothing is replaced.
 
     Raises:
@@ -67,9 +68,12 @@ def check(database: Path, source: Path, *, printed: str | None = None) -> tuple[
         return header, contents_of(fresh)
 
 
-def restore(database: Path, source: Path, *, printed: str | None = None, force: bool = False) -> Restored:
+def restore(
+    database: Path, source: Path | BinaryIO, *, printed: str | None = None, force: bool = False
+) -> Restored:
     """Put the backup in ``source`` in the place of ``database``; the daemon must be stopped.
 
+    source: its name, or the file itself, opened by somebody with more rights.
     printed: the recovery key as printed, where the box's key is gone.  The key comes back with it.
 
     Raises:
@@ -95,12 +99,12 @@ def restore(database: Path, source: Path, *, printed: str | None = None, force: 
 
 @contextmanager
 def _opened(
-    database: Path, source: Path, printed: str | None
+    database: Path, source: Path | BinaryIO, printed: str | None
 ) -> Iterator[tuple[envelope.Header, Path, bytes | None]]:
     """The database inside a backup, sound, beside the present one; and the box's key where it has to come back."""
     fresh = database.with_name(f"{database.name}{COPYING}{stamp()}.restored")
     try:
-        with source.open("rb") as file:
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
             header, front = envelope.header_of(file)
             keys = Keys(database.parent)
             private = None if printed is None else recovery.parse(printed)
@@ -112,7 +116,7 @@ def _opened(
                 for chunk in envelope.opened(file, front, key):
                     target.write(chunk)
                 envelope.sync(target)
-        _require_usable(fresh, source)
+        _require_usable(fresh, str(source if isinstance(source, Path) else source.name))
         yield header, fresh, None if by is None else _box_key(fresh, by)
     except FileNotFoundError as error:
         raise OperatorError(f"there is no backup at {source}") from error
@@ -121,7 +125,7 @@ def _opened(
             fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
 
 
-def _require_usable(fresh: Path, source: Path) -> None:
+def _require_usable(fresh: Path, source: str) -> None:
     if found := damage(fresh):
         raise StoreUnavailable(f"restore {source}: what is inside is not sound ({found}).")
     with _reading(fresh) as file:
@@ -226,7 +230,6 @@ def _replace(database: Path, fresh: Path, *, sound: bool) -> Path | None:
             companion.rename(aside.with_name(aside.name + suffix))
         companion.unlink(missing_ok=True)
     sync_directory(database.parent)
-    give_to_owner(fresh)
     fresh.replace(database)
     sync_directory(database.parent)
     return aside

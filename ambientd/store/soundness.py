@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Final
 
 from ambientd.store.faults import is_corruption, unavailable
-from ambientd.store.owner import give_to_owner
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +101,6 @@ def mark_closed(path: Path, checked: float) -> None:
     try:
         fresh.write_text(json.dumps({"file": _appearance(path), "checked": checked}))
         fresh.chmod(0o600)
-        give_to_owner(fresh)
         fresh.replace(mark)
     except OSError as error:
         # Only the next start takes longer.
