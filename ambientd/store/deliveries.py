@@ -26,7 +26,7 @@ from ambientd.core.record import Details, SessionRecord
 from ambientd.store import tables
 from ambientd.store.audit import record
 from ambientd.store.database import Database
-from ambientd.store.lines import read_final
+from ambientd.store.lines import final_table, read_openable
 from ambientd.store.outbox import measured, release, sealed_digest
 from ambientd.store.refusals import SealBroken
 from ambientd.store.rows import SESSION, details_of, full_text_of, moment_text, part_of, session_of, upload_of
@@ -290,6 +290,8 @@ class Outbox:
                 return False
             if not upload.attempts:  # parked before anything was sent: its text may have been refined since
                 text = await _text(connection, upload.session_id)
+                if not text.strip():  # none of its lines opens: there is nothing to send
+                    return False
                 await _set(
                     connection, upload_id, **await measured(connection, upload.session_id, upload_id, text)
                 )
@@ -435,7 +437,9 @@ async def _cut(connection: AsyncConnection, upload: Upload, text: str, most: int
     """Make the parts afresh: none of them has been sent."""
     turns, at = [], 0
     if most is not None and len(text) > most:
-        for line in await read_final(connection, upload.session_id):
+        # A line that does not open is not in the text either: see ``endings``.
+        table = await final_table(connection, upload.session_id)
+        for line in (await read_openable(connection, upload.session_id, table))[0]:
             turns.append(at)
             at += len(line.text) + 1
     await connection.execute(tables.parts.delete().where(_part.id == upload.id))

@@ -2,12 +2,14 @@
 
 Rule 1  A session that has words ends together with the row of its delivery, or not at all.
 Rule 2  An ephemeral session ends by being destroyed.
+        One of which a line does not open gets its row too, parked.
 Rule 3  While the final text may still change (a second hearing, a client that may come back) the row is held.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,7 +24,7 @@ from ambientd.core.transcript import Gap, Line
 from ambientd.store import audit, outbox, tables
 from ambientd.store.audit import Action
 from ambientd.store.facts import remember
-from ambientd.store.lines import read_gaps, read_lines, write_metrics
+from ambientd.store.lines import read_gaps, read_lines, read_openable, write_metrics
 from ambientd.store.refusals import SealBroken, SessionNotOpen
 from ambientd.store.rows import full_text_row, moment_text
 from ambientd.store.vault import seal_of, vault_of
@@ -102,7 +104,7 @@ async def end_crashed(
     except SealBroken as error:
         # The box must start all the same: other rooms are waiting.
         logger.error("session cannot be opened", extra={"session": record.session_id, "error": error})  # noqa: TRY400
-        await _end_unreadable(connection, record)
+        await _end_unreadable(connection, record, now)
         return
     metrics = _counted(record.metrics, lines, await read_gaps(connection, record.session_id))
     await end(
@@ -117,21 +119,42 @@ async def end_crashed(
     await write_metrics(connection, record.session_id, metrics)
 
 
-async def _end_unreadable(connection: AsyncConnection, record: SessionRecord) -> None:
-    """End a session whose words do not open: what there is of it stays for whoever can repair it."""
-    ended_at = record.connected_at + timedelta(seconds=seconds(record.metrics.received_samples))
+async def _end_unreadable(connection: AsyncConnection, record: SessionRecord, now: datetime) -> None:
+    """End a session of which not every line opens, and leave its delivery to a person.
+
+    Whether half a conversation is better than none at the centre is not for the box to say.  The text is that of the
+    lines that open, and is what goes if he lets it.
+    """
+    session_id = record.session_id
+    lines, lost = await read_openable(connection, session_id)
+    text = full_text(line.text for line in lines)
+    metrics = _counted(record.metrics, lines, await read_gaps(connection, session_id))
+    ended_at = record.connected_at + timedelta(seconds=seconds(metrics.received_samples))
+    words: dict[str, Any] = {}
+    with suppress(SealBroken):  # its very key is gone
+        words = full_text_row(await seal_of(connection, session_id), session_id, text)
     await connection.execute(
         update(tables.sessions)
-        .where(tables.sessions.c.session_id == record.session_id)
-        .values(state=SessionState.INTERRUPTED, end_reason=EndReason.ERROR, ended_at=moment_text(ended_at))
+        .where(tables.sessions.c.session_id == session_id)
+        .values(
+            state=SessionState.INTERRUPTED,
+            end_reason=EndReason.ERROR,
+            ended_at=moment_text(ended_at),
+            **words,
+        )
     )
+    await write_metrics(connection, session_id, metrics)
+    if lost:
+        reason = f"{lost} of {lost + len(lines)} lines do not open; trying again sends the others."
+        await outbox.enqueue_parked(connection, session_id, text=text, reason=reason, at=now)
     await audit.record(
         connection,
         actor="box",
         action=Action.SESSION_INTERRUPTED,
-        object=record.session_id,
+        object=session_id,
         outcome="unreadable",
     )
+    vault_of(connection).forget(session_id)
 
 
 async def reopen(connection: AsyncConnection, record: SessionRecord) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from sqlalchemy import Table, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,7 +12,7 @@ from ambientd.core.record import Refinement, SessionState
 from ambientd.core.transcript import Gap, Line
 from ambientd.store import tables
 from ambientd.store.database import Database
-from ambientd.store.refusals import LineOutOfOrder, SessionNotOpen
+from ambientd.store.refusals import LineOutOfOrder, SealBroken, SessionNotOpen
 from ambientd.store.rows import gap_of, gap_row, line_of, line_row, metrics_row
 from ambientd.store.vault import seal_of
 
@@ -109,13 +111,34 @@ async def read_lines(
     return [line_of(seal, row, table) for row in rows]
 
 
+async def read_openable(
+    connection: AsyncConnection, session_id: str, table: Table = tables.chunks
+) -> tuple[list[Line], int]:
+    """As ``read_lines``, without the lines that do not open; and how many those are."""
+    found = await connection.execute(
+        select(table).where(table.c.session_id == session_id).order_by(table.c.chunk_index)
+    )
+    rows = found.mappings().all()
+    lines: list[Line] = []
+    with suppress(SealBroken):
+        seal = await seal_of(connection, session_id)
+        for row in rows:
+            with suppress(SealBroken):
+                lines.append(line_of(seal, row, table))
+    return lines, len(rows) - len(lines)
+
+
 async def read_final(connection: AsyncConnection, session_id: str) -> list[Line]:
     """The lines that count, within a transaction: see ``Lines.final``."""
+    return await read_lines(connection, session_id, await final_table(connection, session_id))
+
+
+async def final_table(connection: AsyncConnection, session_id: str) -> Table:
+    """The table of the lines that count, within a transaction."""
     outcome = await connection.scalar(
         select(tables.sessions.c.refinement).where(tables.sessions.c.session_id == session_id)
     )
-    table = tables.refined_chunks if outcome == Refinement.DONE else tables.chunks
-    return await read_lines(connection, session_id, table)
+    return tables.refined_chunks if outcome == Refinement.DONE else tables.chunks
 
 
 async def read_gaps(connection: AsyncConnection, session_id: str) -> list[Gap]:

@@ -50,6 +50,29 @@ async def enqueue(
     return True
 
 
+async def enqueue_parked(
+    connection: AsyncConnection, session_id: str, *, text: str, reason: str, at: datetime
+) -> None:
+    """Put a session into the outbox that nobody sends before a person has looked at it.
+
+    text: what there is of it; may be empty.
+    reason: what is wrong with it, in words of ours.
+    at: now.
+    """
+    upload_id = str(uuid4())
+    worded = bool(text.strip())
+    await connection.execute(
+        insert(tables.uploads).values(
+            id=upload_id,
+            session_id=session_id,
+            status=UploadStatus.PARKED,
+            created_at=moment_text(at),
+            last_error=reason,
+            **(await measured(connection, session_id, upload_id, text) if worded else {"size": 0}),
+        )
+    )
+
+
 async def release(connection: AsyncConnection, session_id: str, *, text: str, at: datetime) -> bool:
     """Let the row go with this text, the final one; returns whether it will be what the centre gets.
 

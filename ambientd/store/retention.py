@@ -171,8 +171,7 @@ class Retention:
                 raise NoSuchSession
             if row[tables.sessions.c.state] == SessionState.OPEN:
                 raise StillOpen(session_id)
-            status = row[tables.uploads.c.status]
-            if status not in {None, "delivered"} and not force:
+            if not _is_wordless(row) and row[tables.uploads.c.status] != "delivered" and not force:
                 raise NotDelivered(session_id)
             await destroy(connection, session_id, actor=actor, origin=origin, why="wanted")
 
@@ -235,13 +234,12 @@ class Retention:
             return Why.OPEN
         if row[tables.sessions.c.refinement] == Refinement.WAITING:
             return Why.REFINING
-        if self._terms.delivers and status not in {None, "delivered"}:
-            return Why.PARKED if status == "parked" else Why.UNDELIVERED
-        delivered_at = row[tables.uploads.c.delivered_at]
         if status == "delivered":
-            why, since = Why.DELIVERED, moment(delivered_at)
-        elif status is None:
+            why, since = Why.DELIVERED, moment(row[tables.uploads.c.delivered_at])
+        elif _is_wordless(row):
             why, since = Why.WORDLESS, _ended(row)
+        elif self._terms.delivers:
+            return Why.PARKED if status == "parked" else Why.UNDELIVERED
         else:
             why, since = (Why.OLD if self._terms.undelivered else Why.NO_CENTRE), _ended(row)
         return why if why not in GOING or self._is_old(since, now) else Why.YOUNG
@@ -269,10 +267,16 @@ def _ended(row: RowMapping) -> datetime:
     return moment(row[tables.sessions.c.ended_at] or row[tables.sessions.c.connected_at])
 
 
+def _is_wordless(row: RowMapping) -> bool:
+    # That it is not in the outbox is not enough: words that are in no outbox are words that nobody has.
+    return row[tables.uploads.c.status] is None and not row[tables.sessions.c.transcript_length]
+
+
 _WANTED = select(
     tables.sessions.c.session_id,
     tables.sessions.c.state,
     tables.sessions.c.refinement,
+    tables.sessions.c.transcript_length,
     tables.sessions.c.connected_at,
     tables.sessions.c.ended_at,
     tables.uploads.c.status,

@@ -14,12 +14,15 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from stored_speech import BEGAN, figures, line
 
+from ambientd.core.delivery import UploadStatus
 from ambientd.core.record import Box, Consent, Details, EndReason, Refinement, SessionRecord, SessionState
-from ambientd.store.database import Database
+from ambientd.store.database import Database, open_database
+from ambientd.store.deliveries import Outbox
 from ambientd.store.endings import Holds
 from ambientd.store.facts import box_id
 from ambientd.store.lines import Lines
-from ambientd.store.refusals import NoSuchSession
+from ambientd.store.refusals import NoSuchSession, NotDelivered, SealBroken
+from ambientd.store.retention import Retention, Terms, Why
 from ambientd.store.sessions import Sessions
 
 BOX = Box("box-7", "Room 3", "q8_0")
@@ -293,3 +296,77 @@ async def test_the_box_keeps_its_id(database: Database) -> None:
 
     assert len(made) == 36
     assert await box_id(database) == made
+
+
+class TestALineThatDoesNotOpen:
+    """The file is sound, one stored line is not: what the others say is kept, and a person decides."""
+
+    async def crashed(self, path: Path, *, broken: tuple[int, ...] = (1,), key: bool = True) -> None:
+        async with open_database(path) as database:
+            await speak(Sessions(database), Lines(database), "Chest pain", "since Monday", "no fever")
+        with closing(sqlite3.connect(path)) as shell, shell:
+            shell.executemany(
+                "UPDATE realtime_transcript_chunks SET words = zeroblob(40) WHERE chunk_index = ?",
+                [(index,) for index in broken],
+            )
+            if not key:
+                shell.execute("UPDATE session_keys SET wrapped = zeroblob(61)")
+
+    async def test_the_others_are_kept_and_parked(self, path: Path) -> None:
+        await self.crashed(path)
+        async with open_database(path) as database:
+            assert await Sessions(database).recover() == ["s"]
+            (row,) = await Outbox(database).items()
+            assert (row.status, row.size) == (UploadStatus.PARKED, len("Chest pain no fever"))
+            assert "1 of 3 lines" in str(row.last_error)
+            record = await record_of(Sessions(database))
+            assert (record.state, record.reason) == (SessionState.INTERRUPTED, EndReason.ERROR)
+            assert await Outbox(database).due(datetime.now(UTC) + timedelta(days=9)) == []
+
+    async def test_they_are_sent_if_he_says_so(self, path: Path) -> None:
+        await self.crashed(path)
+        async with open_database(path) as database:
+            await Sessions(database).recover()
+            outbox, now = Outbox(database), datetime.now(UTC)
+            (row,) = await outbox.items()
+            assert await outbox.again(row.id, now)
+            parcel = await outbox.begin(row.id, most=12, now=now, by_the_centre=now)
+            assert parcel is not None
+            assert [parcel.words(part) for part in parcel.upload.parts] == ["Chest pain ", "no fever"]
+
+    @pytest.mark.parametrize(("broken", "key"), [((0, 1, 2), True), ((), False)])
+    async def test_where_none_opens_nothing_is_sent(
+        self, path: Path, broken: tuple[int, ...], *, key: bool
+    ) -> None:
+        await self.crashed(path, broken=broken, key=key)
+        async with open_database(path) as database:
+            await Sessions(database).recover()
+            outbox = Outbox(database)
+            (row,) = await outbox.items()
+            assert (row.status, row.size) == (UploadStatus.PARKED, 0)
+            try:
+                assert not await outbox.again(row.id, datetime.now(UTC))
+            except SealBroken:
+                assert not key
+            assert [each.status for each in await outbox.items()] == [UploadStatus.PARKED]
+
+    async def test_it_outlives_every_purge(self, path: Path) -> None:
+        await self.crashed(path)
+        async with open_database(path) as database:
+            await Sessions(database).recover()
+            retention = Retention(database, Terms(timedelta(days=1), timedelta(days=1), delivers=True))
+            assert (await retention.purge(datetime.now(UTC) + timedelta(days=900))).sessions == 0
+            with pytest.raises(NotDelivered):
+                await retention.delete("s", force=False, actor="operator", origin="x")
+
+    async def test_words_in_no_outbox_are_words_nobody_has(self, path: Path) -> None:
+        """Whatever it was that left them without a row."""
+        async with open_database(path) as database:
+            await speak(Sessions(database), Lines(database), "Chest pain")
+            await finish(Sessions(database))
+            async with database.write() as connection:
+                await connection.execute(text("DELETE FROM conversation_uploads"))
+            retention = Retention(database, Terms(timedelta(days=1), timedelta(days=1), delivers=True))
+            assert (await retention.plan(datetime.now(UTC))).overdue == [("s", Why.UNDELIVERED)]
+            with pytest.raises(NotDelivered):
+                await retention.delete("s", force=False, actor="operator", origin="x")
