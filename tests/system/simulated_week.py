@@ -350,6 +350,8 @@ def settings(profile: str, centre: Centre, folder: Path) -> dict[str, str]:
         # A week in minutes is more speech at once than a box would let in.
         "AMBIENTD_ADMISSION__MAX_UTILISATION": "10",
         "AMBIENTD_ADMISSION__MAX_LAG": "600",
+        # To made-up words each name on the list is compared: minutes of it.
+        "AMBIENTD_VOCABULARY__FILE": "",
         "AMBIENTD_SYNC__PROFILE": profile,
         "AMBIENTD_SYNC__URL": centre.url,
         "AMBIENTD_SYNC__CA_FILE": str(centre.tls.ca),

@@ -22,4 +22,4 @@ async def test_after_a_week_the_centre_holds_each_transcript_exactly_once(profil
     # The check itself is in run; this is that there was something to check.
     assert week.diary.kills == plan.kills
     assert len(kept) >= plan.sessions
-    assert week.centre.faults.seen.total() > plan.sessions
+    assert week.centre.faults.seen.total() > plan.sessions / 4
