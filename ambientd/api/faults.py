@@ -15,6 +15,7 @@ _STATUS = {
     "operator_only": 403,
     "no_such_session": 404,
     "not_refined": 404,
+    "no_such_copy": 404,
     "no_such_item": 404,
     "not_retryable": 409,
     "not_parkable": 409,

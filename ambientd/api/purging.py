@@ -54,6 +54,15 @@ async def delete(request: web.Request) -> web.Response:
     return web.json_response({"session_id": session_id, "scrubbed": scrubbed})
 
 
+@routes.delete("/api/v1/copies/{name}")
+@operator_only
+async def delete_copy(request: web.Request) -> web.Response:
+    """Deletes a file beside the database: a damaged one, one that was replaced, one from before an upgrade."""
+    name = request.match_info["name"]
+    await request.app[SERVICES].retention.delete_copy(name, actor="operator", origin=peer(request))
+    return web.json_response({"copy": name})
+
+
 async def _forced(request: web.Request) -> bool:
     if not request.can_read_body:
         return False
@@ -75,4 +84,5 @@ def _told(found: Plan) -> dict[str, Any]:
         "overdue": [{"session_id": name, "why": why} for name, why in found.overdue[:MOST_NAMED]],
         "overdue_in_all": len(found.overdue),
         "copies": [path.name for path in found.copies],
+        "overdue_copies": [path.name for path in found.overdue_copies],
     }

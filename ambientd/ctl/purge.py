@@ -26,17 +26,23 @@ REASONS = {
 @click.option("--dry-run", is_flag=True, help="Only tell what would go, and why the rest stays.")
 @click.option("--session", "session_id", metavar="ID", help="Destroy this one session, however young.")
 @click.option("--force", is_flag=True, help="With --session: even if it was not delivered to anybody.")
+@click.option("--copy", metavar="NAME", help="Delete this damaged or replaced file beside the database.")
 @daemon.at_url
-def purge(session_id: str | None, url: str, *, dry_run: bool, force: bool) -> None:
+def purge(session_id: str | None, copy: str | None, url: str, *, dry_run: bool, force: bool) -> None:
     """Destroy the sessions that have been kept long enough: the key first, then every row.
 
     What has not been delivered stays.  The daemon does the same once a day.
     """
+    if copy is not None and (force or dry_run or session_id is not None):
+        raise click.UsageError("--copy stands alone.")
     if force and session_id is None:
         raise click.UsageError("--force is for one session: name it with --session.")
     if dry_run and session_id is not None:
         raise click.UsageError("--dry-run tells about all sessions; leave --session out.")
-    if session_id is not None:
+    if copy is not None:
+        daemon.ask(url, "DELETE", f"/api/v1/copies/{quote(copy, safe='')}")
+        click.echo(f"deleted {copy}")
+    elif session_id is not None:
         path = f"/api/v1/sessions/{quote(session_id, safe='')}"
         _end(daemon.ask(url, "DELETE", path, body={"force": force})["scrubbed"], "1 session")
     elif dry_run:
@@ -58,6 +64,11 @@ def _tell(plan: Any) -> None:
         click.echo(f"  {each['session_id']}  old enough, but {REASONS.get(each['why'], each['why'])}")
     for name in plan["copies"]:
         click.echo(f"The file {name} would be deleted.")
+    for name in plan["overdue_copies"]:
+        click.echo(
+            f"The file {name} is old enough, but may hold what was never delivered. "
+            f"When you need it no more: ambientctl purge --copy {name}"
+        )
 
 
 def _end(scrubbed: object, what: str) -> None:

@@ -68,6 +68,7 @@ class Action(StrEnum):
     AUDIT_PURGED = "audit.purged"
     BACKUP_MADE = "backup.made"
     BACKUP_RESTORED = "backup.restored"
+    COPY_DELETED = "copy.deleted"
     STORE_QUARANTINED = "store.quarantined"
 
 

@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 BACKUP, CORRUPT, REPLACED = ".backup-", ".corrupt.", ".replaced."
 """What stands between the name of the database and the rest."""
 
+LAST: Final = (CORRUPT, REPLACED)
+"""Kinds that may hold words which are nowhere else and were never delivered: only a person deletes them."""
+
 KINDS: Final = (BACKUP, CORRUPT, REPLACED)
 
 
@@ -31,8 +34,8 @@ def damaged(path: Path) -> list[Path]:
     return [copy for copy in beside(path, CORRUPT) if not copy.name.endswith(SIDECARS)]
 
 
-def older_than(path: Path, before: datetime) -> list[Path]:
-    """The copies that were last written before that.
+def older_than(path: Path, before: datetime, *kinds: str) -> list[Path]:
+    """The copies of those kinds that were last written before that; companions are not listed.
 
     Raises:
         StoreUnavailable: the directory cannot be read.
@@ -40,25 +43,24 @@ def older_than(path: Path, before: datetime) -> list[Path]:
     try:
         return [
             copy
-            for copy in beside(path, *KINDS)
-            if datetime.fromtimestamp(copy.stat().st_mtime, UTC) < before
+            for copy in beside(path, *kinds)
+            if not copy.name.endswith(SIDECARS) and datetime.fromtimestamp(copy.stat().st_mtime, UTC) < before
         ]
     except OSError as error:
         raise unavailable("look beside", path, error) from error
 
 
 def remove(copy: Path) -> None:
-    """Delete a copy, and say so; loudly if it is a damaged one, which nobody may have looked at.
+    """Delete a copy and its companions, and say so.
 
     Raises:
         StoreUnavailable: the directory does not allow it.
     """
     try:
-        copy.unlink(missing_ok=True)
+        # The copy last: while it is there, it is listed.
+        for suffix in (*SIDECARS, ""):
+            copy.with_name(copy.name + suffix).unlink(missing_ok=True)
         sync_directory(copy.parent)
     except OSError as error:
         raise unavailable("remove", copy, error) from error
-    if CORRUPT in copy.name:
-        logger.warning("a damaged database was kept long enough and is deleted", extra={"path": copy})
-    else:
-        logger.info("an old copy of the database is deleted", extra={"path": copy})
+    logger.info("a copy of the database is deleted", extra={"path": copy})

@@ -24,6 +24,17 @@ class NoSuchSession(ClientError):
         super().__init__("no_such_session", "no session has this id")
 
 
+class NoSuchCopy(ClientError):
+    """Somebody wants a file deleted that is no copy of the database."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no_such_copy",
+            "no copy of the database has this name",
+            hint="ambientctl purge --dry-run names the old ones.",
+        )
+
+
 class StillOpen(ClientError):
     """Somebody wants a session deleted that has not ended."""
 

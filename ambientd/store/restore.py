@@ -2,7 +2,7 @@
 
 Rule 1  Nothing is replaced before the whole backup has been opened, authenticated and found sound.
 Rule 2  What the present file has and the backup has not would be lost: it is named, and that is the end, unless the
-operator insists.  What is replaced is kept beside it in any case, for as long as transcripts are.
+operator insists.  What is replaced is kept beside it in any case, until an operator deletes it.
 Rule 3  The replacement is one rename: power lost at any moment leaves the one file or the other, whole.
 Rule 4  A delivery that the backup has as still to be made may have been made since.  It is marked as begun, so that
 the centre is asked before anything is sent again.  What the present file knows to be delivered is delivered.

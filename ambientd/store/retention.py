@@ -7,8 +7,9 @@
     Rule 3  First the session's key, then its rows, in one transaction with the audit's row of it.  Then the log is
             emptied and free pages are given back.  That this is still to be done stands in the file from the same
             transaction on, so that after a crash the next start does it.
-    Rule 4  Copies of the file as it was (before a migration, before a restore, damaged) hold sessions that have gone
-            since: they go when they are ``days`` old.
+    Rule 4  A copy of the file from before a migration holds sessions that have gone since: it goes when it is ``days``
+            old.  One that is damaged, or that a restore replaced, may hold the only copy of what was never delivered:
+            when it is as old it is named, and only an operator deletes it.
 
 One transaction a session: a purge of thousands must not keep a live line waiting.
 """
@@ -36,8 +37,9 @@ from ambientd.store.audit import Action
 from ambientd.store.database import Database
 from ambientd.store.endings import SCRUB_DUE, destroy
 from ambientd.store.facts import fact, remember
-from ambientd.store.refusals import NoSuchSession, NotDelivered, StillOpen
+from ambientd.store.refusals import NoSuchCopy, NoSuchSession, NotDelivered, StillOpen
 from ambientd.store.rows import moment
+from ambientd.store.soundness import SIDECARS
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +86,9 @@ class Plan:
     overdue: list[tuple[str, Why]]
     """Sessions old enough that stay all the same: somebody may want to know."""
     copies: list[Path]
+    """Files beside the database that go."""
+    overdue_copies: list[Path]
+    """Files beside the database that are old enough, and wait for a person."""
 
 
 @dataclass(slots=True)
@@ -130,8 +135,10 @@ class Retention:
             stays[why] += 1
             if why in {Why.UNDELIVERED, Why.PARKED, Why.NO_CENTRE} and self._is_old(_ended(row), now):
                 overdue.append((name, why))
-        old = await asyncio.to_thread(copies.older_than, self._database.path, now - self._terms.transcripts)
-        return Plan(goes, stays, overdue, old)
+        path, before = self._database.path, now - self._terms.transcripts
+        old = await asyncio.to_thread(copies.older_than, path, before, copies.BACKUP)
+        waiting = await asyncio.to_thread(copies.older_than, path, before, *copies.LAST)
+        return Plan(goes, stays, overdue, old, waiting)
 
     async def purge(self, now: datetime, *, actor: str = "box", origin: str = "schedule") -> Done:
         """Let go of what has been kept long enough.
@@ -178,6 +185,25 @@ class Retention:
         await self._database.transact(work)
         self.purged += 1
         return await self.scrub()
+
+    async def delete_copy(self, name: str, *, actor: str, origin: str) -> None:
+        """Delete a file beside the database, with its companions, because somebody says so.
+
+        Raises:
+            NoSuchCopy: there is none of that name.
+            StoreUnavailable: it is still there, or part of it.
+        """
+        found = await asyncio.to_thread(lambda: list(copies.beside(self._database.path, *copies.KINDS)))
+        copy = next((each for each in found if each.name == name), None)
+        if copy is None or name.endswith(SIDECARS):
+            raise NoSuchCopy
+        # First: a file must not go without anybody knowing why.
+        await self._database.transact(
+            lambda connection: audit.record(
+                connection, actor=actor, action=Action.COPY_DELETED, object=name, origin=origin
+            )
+        )
+        await asyncio.to_thread(copies.remove, copy)
 
     async def scrub(self) -> bool:
         """Make unreadable what was deleted, if that is still to be done; whether it is.

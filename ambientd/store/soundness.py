@@ -134,6 +134,7 @@ def set_aside(path: Path, found: str) -> Path:
             companion = path.with_name(path.name + suffix)
             if companion.exists():
                 companion.rename(aside.with_name(aside.name + suffix))
+        aside.touch()  # it is kept from now on, not from its last change
         sync_directory(path.parent)
     except OSError as error:
         raise unavailable("set aside", path, error) from error

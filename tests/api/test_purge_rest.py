@@ -51,7 +51,15 @@ async def test_the_plan_and_the_purge(box):
     )
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "purge"), ("POST", "purge"), ("DELETE", "sessions/s")])
+async def test_a_copy_that_is_not_there(box):
+    async with box.http.delete(f"{box.url}/api/v1/copies/ambientd.db") as answer:
+        assert (answer.status, (await answer.json())["code"]) == (404, "no_such_copy")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "purge"), ("POST", "purge"), ("DELETE", "sessions/s"), ("DELETE", "copies/c")],
+)
 async def test_only_on_the_box(box, method, path):
     async with box.http.request(
         method, f"{box.url}/api/v1/{path}", headers={"X-Forwarded-For": "192.0.2.7"}

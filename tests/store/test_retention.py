@@ -16,12 +16,14 @@ from stored_speech import BEGAN, begin, figures, line
 from ambientd.core.record import EndReason, Refinement, SessionState
 from ambientd.store import tables
 from ambientd.store.audit import Audit
+from ambientd.store.copies import older_than
 from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
-from ambientd.store.refusals import NoSuchSession, NotDelivered, StillOpen
+from ambientd.store.refusals import NoSuchCopy, NoSuchSession, NotDelivered, StillOpen
 from ambientd.store.retention import Retention, Terms, Why, purging
 from ambientd.store.rows import moment_text
 from ambientd.store.sessions import Sessions
+from ambientd.store.soundness import set_aside
 
 DAY = timedelta(days=1)
 TERMS = Terms(transcripts=30 * DAY, audit=90 * DAY, delivers=True)
@@ -245,16 +247,19 @@ class TestDelete:
             await Retention(database, TERMS).delete("s", force=True, actor="operator", origin="x")
 
 
+OLD_COPIES = (
+    "ambientd.db.corrupt.20250101T000000Z",
+    "ambientd.db.corrupt.20250101T000000Z-wal",
+    "ambientd.db.replaced.20250101T000000Z",
+)
+
+
 class TestCopies:
-    async def test_copies_go_when_they_are_old_and_never_before(
-        self, database: Database, path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def lay(self, path: Path) -> dict[str, float]:
         old, young = (datetime.now(UTC) - 31 * DAY).timestamp(), (datetime.now(UTC) - 29 * DAY).timestamp()
         ages = {
             "ambientd.db.backup-0001": old,
-            "ambientd.db.corrupt.20250101T000000Z": old,
-            "ambientd.db.corrupt.20250101T000000Z-wal": old,
-            "ambientd.db.replaced.20250101T000000Z": old,
+            **dict.fromkeys(OLD_COPIES, old),
             "ambientd.db.backup-0002": young,
             "ambientd.db.corrupt.20260101T000000Z": young,
             "another.db.backup-0001": old,
@@ -263,13 +268,47 @@ class TestCopies:
         for name, age in ages.items():
             path.with_name(name).write_bytes(b"x")
             os.utime(path.with_name(name), (age, age))
-        done = await Retention(database, TERMS).purge(datetime.now(UTC))
+        return ages
+
+    async def test_an_old_backup_goes_and_nothing_that_may_be_the_only_copy(
+        self, database: Database, path: Path
+    ) -> None:
+        ages = self.lay(path)
+        retention = Retention(database, TERMS)
+        plan = await retention.plan(datetime.now(UTC))
+        assert [copy.name for copy in plan.overdue_copies] == [OLD_COPIES[0], OLD_COPIES[2]]
+        done = await retention.purge(datetime.now(UTC))
         gone = {name for name in ages if not path.with_name(name).exists()}
-        assert gone == set(list(ages)[:4]) == {copy.name for copy in done.copies}
-        loud = [record for record in caplog.records if record.levelname == "WARNING"]
-        assert len(loud) == 2
+        assert gone == {"ambientd.db.backup-0001"} == {copy.name for copy in done.copies}
         with closing(sqlite3.connect(path)) as shell:
             assert shell.execute("PRAGMA quick_check").fetchone() == ("ok",)
+
+    async def test_a_person_deletes_one_with_its_log_and_that_is_on_record(
+        self, database: Database, path: Path
+    ) -> None:
+        ages = self.lay(path)
+        await Retention(database, TERMS).delete_copy(OLD_COPIES[0], actor="operator", origin="127.0.0.1")
+        gone = {name for name in ages if not path.with_name(name).exists()}
+        assert gone == set(OLD_COPIES[:2])
+        row = (await Audit(database).entries())[-1]
+        assert (row.actor, row.action, row.object) == ("operator", "copy.deleted", OLD_COPIES[0])
+
+    @pytest.mark.parametrize(
+        "name", ["ambientd.db", "my-notes", "box.key", OLD_COPIES[1], "../x", "another.db.backup-0001"]
+    )
+    async def test_nothing_else_is_deleted_by_name(self, database: Database, path: Path, name: str) -> None:
+        self.lay(path)
+        with pytest.raises(NoSuchCopy):
+            await Retention(database, TERMS).delete_copy(name, actor="operator", origin="x")
+
+    def test_a_damaged_file_is_as_old_as_its_being_set_aside(self, tmp_path: Path) -> None:
+        """Nobody has written to it for a year; that is no reason to call it overdue the next day."""
+        file = tmp_path / "ambientd.db"
+        file.write_bytes(b"x")
+        os.utime(file, (1, 1))
+        aside = set_aside(file, "torn")
+        assert older_than(file, datetime.now(UTC) - DAY, ".corrupt.") == []
+        assert older_than(file, datetime.now(UTC) + DAY, ".corrupt.") == [aside]
 
 
 class Unplugged(Exception):
