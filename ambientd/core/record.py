@@ -82,6 +82,11 @@ class Details:
     patient: str | None = None
     consent: Consent | None = None
 
+    @property
+    def withdrawn(self) -> bool:
+        """Whether the patient has taken consent back: nothing of the session leaves the box any more."""
+        return self.consent is not None and self.consent.withdrawn_at is not None
+
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:

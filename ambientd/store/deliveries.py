@@ -160,10 +160,17 @@ class Outbox:
 
         return await self._database.transact(work)
 
-    async def mark(self, upload_id: str, number: int, by_the_centre: datetime) -> None:
-        """Note that a part in flight is sent once more, after its loss has become certain."""
+    async def mark(self, upload_id: str, number: int, by_the_centre: datetime) -> bool:
+        """Note that a part in flight is sent once more, after its loss has become certain.
 
-        async def work(connection: AsyncConnection) -> None:
+        Returns:
+            ``False``, and nothing noted, if it must not be: consent has been withdrawn, or the row is gone.
+        """
+
+        async def work(connection: AsyncConnection) -> bool:
+            upload = await find(connection, upload_id)
+            if upload is None or await _withdrawn(connection, upload.session_id):
+                return False
             await _set_part(
                 connection,
                 upload_id,
@@ -171,8 +178,9 @@ class Outbox:
                 status=PartStatus.IN_FLIGHT,
                 attempted_at=moment_text(by_the_centre),
             )
+            return True
 
-        await self._database.transact(work)
+        return await self._database.transact(work)
 
     async def delivered(
         self,
@@ -185,6 +193,8 @@ class Outbox:
         answers: bool,
     ) -> Upload | None:
         """Note that a part has arrived, and mark the next one in flight or the row delivered, all in one step.
+
+        No next one is marked if consent has been withdrawn since: the row is then in flight without any part of it.
 
         receipt: the centre's ids of the upload and of its task.
         answers: whether answers will come from this centre.
@@ -217,7 +227,9 @@ class Outbox:
                     answers_at=moment_text(now) if answers else None,
                 )
                 await _told(connection, "delivery.arrived", upload.session_id)
-            elif upload.status is UploadStatus.IN_FLIGHT:
+            elif upload.status is UploadStatus.IN_FLIGHT and not await _withdrawn(
+                connection, upload.session_id
+            ):
                 await _mark_next(connection, upload, by_the_centre)
             return await find(connection, upload_id)
 
@@ -431,6 +443,16 @@ async def _text(connection: AsyncConnection, session_id: str) -> str:
     )
     seal = await seal_of(connection, session_id)
     return full_text_of(seal, found.mappings().one()) or ""
+
+
+async def _withdrawn(connection: AsyncConnection, session_id: str) -> bool:
+    """Whether the patient has withdrawn consent, as of this transaction: calls take long enough for that."""
+    found = await connection.execute(
+        select(tables.sessions.c.session_id, tables.sessions.c.details).where(
+            tables.sessions.c.session_id == session_id
+        )
+    )
+    return details_of(await seal_of(connection, session_id), found.mappings().one()).withdrawn
 
 
 async def _cut(connection: AsyncConnection, upload: Upload, text: str, most: int | None) -> Upload:

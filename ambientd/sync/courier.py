@@ -54,6 +54,7 @@ class Courier:
         self._tally = Tally()
         self._paused = False
         self._forced = False
+        self._at_any_hour = False
         self._sending = False
         self._alarms: Alarms | None = None
         backoff = route.backoff if route else Route("", "", "").backoff
@@ -155,12 +156,13 @@ class Courier:
             opening = _opening(route) + timedelta(seconds=random.random() * route.jitter)  # noqa: S311 - no secret
             alarms.once(opening)
             return
+        self._at_any_hour = forced
         before = self._tally.last_success, self._tally.last_error_at
         self._sending = True
         try:
             uploader, listener = await self._connected(stack, route)
             await uploader.drain()
-            if not self._paused:
+            if self._wanted():
                 await listener.listen()
         except StoreUnavailable:
             raise
@@ -190,7 +192,7 @@ class Courier:
                 route=route,
                 breaker=self._breaker,
                 tally=self._tally,
-                wanted=lambda: not self._paused,
+                wanted=self._wanted,
             )
             self._line = uploader, Listener(self._database, spoken, route, self._breaker)
         return self._line
@@ -200,6 +202,10 @@ class Courier:
         if following is not None:
             pause = max(self._breaker.remaining, SHORTEST_SLEEP)
             alarms.once(max(following, _now() + timedelta(seconds=pause)))
+
+    def _wanted(self) -> bool:
+        """Whether the round under way is to go on: it may have been paused since, or its hours be over."""
+        return not self._paused and (self._at_any_hour or self._is_open())
 
     def _is_open(self) -> bool:
         return self._route is not None and self._route.window.holds(

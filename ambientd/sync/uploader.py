@@ -35,6 +35,8 @@ hours off, and its clock may have been set since."""
 OLDEST: Final = timedelta(days=60)
 """An attempt that seems older than this was dated by a clock that was wrong: all uploads are looked through."""
 
+WITHDRAWN: Final = "the patient has withdrawn consent."
+
 
 @dataclass(slots=True)
 class Tally:
@@ -105,6 +107,9 @@ class Uploader:
     async def _delivered(self, upload_id: str) -> bool:
         try:
             return await self._deliver(upload_id)
+        except SealBroken as error:
+            await self._outbox.park(upload_id, reason=error.message)
+            return False
         except AmbientError:
             raise
         # The boundary of a row: a defect that one of them brings out must not keep the others here for ever.
@@ -120,13 +125,9 @@ class Uploader:
     async def _deliver(self, upload_id: str) -> bool:
         """Send one row, all parts of it; returns whether the round is to end."""
         now = _now()
-        try:
-            parcel = await self._outbox.begin(
-                upload_id, most=self._profile.most, now=now, by_the_centre=self._central.by_its_clock(now)
-            )
-        except SealBroken as error:
-            await self._outbox.park(upload_id, reason=error.message)
-            return False
+        parcel = await self._outbox.begin(
+            upload_id, most=self._profile.most, now=now, by_the_centre=self._central.by_its_clock(now)
+        )
         if parcel is None:
             return False
         while (part := _flying(parcel.upload)) is not None:
@@ -137,6 +138,8 @@ class Uploader:
             if upload is None:
                 return False
             following = _flying(upload)
+            if following is None and upload.status is UploadStatus.IN_FLIGHT:
+                return await self._park(parcel, WITHDRAWN)
             fresh = following is None or following.number not in _flights(parcel.upload)
             parcel = replace(parcel, upload=upload, fresh=fresh)
         return False
@@ -144,6 +147,7 @@ class Uploader:
     async def _attempt(self, parcel: Parcel, part: Part) -> tuple[Receipt | None, bool]:
         """Find the part at the centre or send it; the receipt, or ``None`` and whether the round is to end."""
         pushed = None
+        wanted = not parcel.details.withdrawn
         try:
             if not parcel.fresh and not self._profile.repeatable:
                 if (found := await self._look(parcel, part)) is not None:
@@ -156,11 +160,11 @@ class Uploader:
                         error="the last attempt may still arrive; it is looked for again before the next.",
                     )
                     return None, False
-                await self._outbox.mark(parcel.upload.id, part.number, self._central.by_its_clock(_now()))
+                now = self._central.by_its_clock(_now())
+                wanted = await self._outbox.mark(parcel.upload.id, part.number, now)
             certain = parcel.fresh or not self._profile.repeatable
-            if _withdrawn(parcel):
-                reason = "the patient has withdrawn consent."
-                return None, await self._park(parcel, reason, part if certain else None)
+            if not wanted:
+                return None, await self._park(parcel, WITHDRAWN, part if certain else None)
             self._seen.pop((parcel.upload.id, part.number), None)
             pushed = part
             return await self._profile.push(parcel, part), False
@@ -264,11 +268,6 @@ def _flying(upload: Upload) -> Part | None:
 def _flights(upload: Upload) -> set[int]:
     """Numbers of the parts that may have been sent: more than one only in a row from a backup."""
     return {part.number for part in upload.parts if part.status is PartStatus.IN_FLIGHT}
-
-
-def _withdrawn(parcel: Parcel) -> bool:
-    consent = parcel.details.consent
-    return consent is not None and consent.withdrawn_at is not None
 
 
 def _now() -> datetime:

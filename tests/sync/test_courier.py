@@ -17,10 +17,13 @@ from boxes import Box, say
 from central.faults import Fault
 
 from ambientd.core.answers import joined, missing
-from ambientd.core.delivery import AnswersStatus, SyncState, UploadStatus
+from ambientd.core.delivery import AnswersStatus, Part, SyncState, UploadStatus
 from ambientd.errors import ClientError
 from ambientd.store.answers import Answers
+from ambientd.store.deliveries import Parcel
 from ambientd.sync.courier import Courier, open_courier
+from ambientd.sync.profiles import Receipt
+from ambientd.sync.profiles.ambientai import AmbientAI
 from ambientd.sync.route import Window
 
 
@@ -116,6 +119,36 @@ async def test_outside_its_hours_it_waits_unless_told_to_run(box: Box) -> None:
 
         async def delivered() -> bool:
             return (await counts(courier))[UploadStatus.DELIVERED] == 1
+
+        await until(delivered)
+
+
+async def test_a_round_ends_with_its_hours_unless_told_to_run(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, push = True, AmbientAI.push
+
+    async def pushed(profile: AmbientAI, parcel: Parcel, part: Part) -> Receipt:
+        nonlocal opened
+        opened = False
+        return await push(profile, parcel, part)
+
+    monkeypatch.setattr(Window, "holds", lambda _window, _now: opened)
+    monkeypatch.setattr(AmbientAI, "push", pushed)
+    for name in "abc":
+        await say(box.database, name, f"Good morning, {name}.")
+    async with open_courier(box.database, box.route) as courier:
+
+        async def closed() -> bool:
+            told = await courier.status()
+            return told.state is SyncState.CLOSED and told.counts[UploadStatus.DELIVERED] > 0
+
+        await until(closed)
+        assert (await counts(courier))[UploadStatus.PENDING] == 2
+        await courier.run_now()
+
+        async def delivered() -> bool:
+            return (await counts(courier))[UploadStatus.DELIVERED] == 3
 
         await until(delivered)
 

@@ -13,8 +13,11 @@ from central.faults import Fault
 from ambientd.core.delivery import AnswersStatus, Part, UploadStatus
 from ambientd.core.record import Consent, Details
 from ambientd.core.retry import Backoff
+from ambientd.store.deliveries import Parcel
 from ambientd.store.sessions import Sessions
 from ambientd.sync.breaker import Breaker
+from ambientd.sync.profiles import Claimed, Receipt
+from ambientd.sync.profiles.ambientai import AmbientAI
 
 PATHS = {"ambientai": "/api/v1/text-processing", "ingest": "/api/v1/boxes"}
 
@@ -184,6 +187,57 @@ async def test_consent_withdrawn_after_a_call_that_was_lost(box: Box) -> None:
     assert await box.received() == {}
 
 
+async def withdraw(box: Box) -> None:
+    now = datetime.now(UTC)
+    await Sessions(box.database).describe("s", Details(consent=Consent("patient", now, "1", now)))
+
+
+@pytest.mark.parametrize("profile", ["ambientai"])
+async def test_consent_withdrawn_while_one_part_goes_out_keeps_the_others_here(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push = AmbientAI.push
+
+    async def pushed(profile: AmbientAI, parcel: Parcel, part: Part) -> Receipt:
+        receipt = await push(profile, parcel, part)
+        await withdraw(box)
+        return receipt
+
+    monkeypatch.setattr(AmbientAI, "push", pushed)
+    await say(box.database, "s", *[f"Turn {number} " + "word " * 990 + "end." for number in range(20)])
+    await box.until_done()
+    item = (await box.items())["s"]
+
+    assert (item.status, item.last_error) == (UploadStatus.PARKED, "the patient has withdrawn consent.")
+    assert [part.status for part in item.parts] == ["delivered", "pending", "pending"]
+    assert sum((await box.received()).values()) == 1
+
+
+@pytest.mark.parametrize("profile", ["ambientai"])
+async def test_consent_withdrawn_while_a_lost_call_is_looked_for(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await say(box.database, "s", "Good morning.")
+    box.centre.faults.order(Fault.CUT_BEFORE, path=PATHS[box.kind], times=2)
+    await box.round()
+    box.centre.faults.clear()
+    look = AmbientAI.look
+
+    async def looked(
+        profile: AmbientAI, parcel: Parcel, part: Part, since: datetime | None, claimed: Claimed
+    ) -> Receipt | None:
+        found = await look(profile, parcel, part, since, claimed)
+        await withdraw(box)
+        return found
+
+    monkeypatch.setattr(AmbientAI, "look", looked)
+    await asyncio.sleep(0.4)  # the call has settled: what is not found is lost
+    await box.round()
+
+    assert (await box.items())["s"].status is UploadStatus.PARKED
+    assert await box.received() == {}
+
+
 async def test_what_the_clinic_notes_after_a_lost_call_does_not_make_a_second_transcript(box: Box) -> None:
     """The document is another one then; its text is not."""
     await say(box.database, "s", "Good morning.")
@@ -200,8 +254,6 @@ async def test_what_the_clinic_notes_after_a_lost_call_does_not_make_a_second_tr
 async def test_a_defect_that_one_row_brings_out_holds_up_nobody(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ambientd.store.deliveries import Parcel  # noqa: PLC0415
-
     words = Parcel.words
 
     def failing(parcel: Parcel, part: Part) -> str:
