@@ -65,7 +65,7 @@ class Upload:
     """One session's delivery."""
 
     id: str
-    """A UUID of its own; it names the transcript at a centre that lets us choose."""
+    """A UUID that follows from the session; it names the transcript at a centre that lets us choose."""
     session_id: str
     status: UploadStatus
     created_at: datetime

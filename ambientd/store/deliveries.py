@@ -300,7 +300,7 @@ class Outbox:
             upload = await find(connection, upload_id)
             if upload is None or upload.status in {UploadStatus.DELIVERED, UploadStatus.HELD}:
                 return False
-            if not upload.attempts:  # parked before anything was sent: its text may have been refined since
+            if not upload.parts:  # parked before anything was sent: its text may have been refined since
                 text = await _text(connection, upload.session_id)
                 if not text.strip():  # none of its lines opens: there is nothing to send
                     return False
@@ -310,7 +310,10 @@ class Outbox:
             await _set(
                 connection,
                 upload_id,
-                status=case((_flies(upload_id), UploadStatus.IN_FLIGHT), else_=UploadStatus.PENDING),
+                # Tried, and no part of it: it comes from a backup, and is looked for.
+                status=UploadStatus.IN_FLIGHT
+                if upload.attempts and not upload.parts
+                else case((_flies(upload_id), UploadStatus.IN_FLIGHT), else_=UploadStatus.PENDING),
                 next_attempt_at=moment_text(now),
                 server_errors=0,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.dialects.sqlite import insert
@@ -12,6 +13,14 @@ from ambientd.store import tables
 from ambientd.store.database import Database
 
 BOX_ID = "box_id"
+
+RESTORED: Final = "restored"
+"""``yes`` from when a backup was put in place until its open sessions have been ended."""
+
+PERHAPS_DELIVERED: Final = (
+    "it may have been delivered after the backup was made; release it with ambientctl sync retry if not."
+)
+"""Why a delivery of a backup is parked."""
 
 
 async def fact(connection: AsyncConnection, name: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid5
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +20,9 @@ from ambientd.store.vault import Place, seal_of
 
 _table = tables.uploads.c
 
+_NAMES: Final = UUID("6f0f2f0c-5b0e-4d0c-9a55-0d7c3a1f6b42")
+"""Namespace of the rows' ids, drawn once."""
+
 UNSENT: Final = _table.status.in_([UploadStatus.HELD, UploadStatus.PENDING]) & (_table.attempts == 0)
 """The rows of which nothing has been sent for certain."""
 
@@ -27,7 +30,10 @@ UNSENT: Final = _table.status.in_([UploadStatus.HELD, UploadStatus.PENDING]) & (
 async def enqueue(
     connection: AsyncConnection, session_id: str, *, text: str, held_until: datetime | None, at: datetime
 ) -> bool:
-    """Put a session's text into the outbox; returns whether there was any.
+    """Put a session's text into the outbox; returns whether there was any, and it was not there yet.
+
+    The row's id follows from the session: when a session ends a second time, out of a backup, a centre that lets us
+    name transcripts sees the same name.
 
     held_until: until when the text may still change; ``None`` sends it at once.  When that time has passed and
         nobody has called ``release``, the session's final text of then is sent.
@@ -35,7 +41,9 @@ async def enqueue(
     """
     if not text.strip():
         return False
-    upload_id = str(uuid4())
+    if await connection.scalar(select(_table.id).where(_table.session_id == session_id)) is not None:
+        return False  # what became of it was known before the session was put back
+    upload_id = await _named(connection, session_id)
     await connection.execute(
         insert(tables.uploads).values(
             id=upload_id,
@@ -53,13 +61,15 @@ async def enqueue(
 async def enqueue_parked(
     connection: AsyncConnection, session_id: str, *, text: str, reason: str, at: datetime
 ) -> None:
-    """Put a session into the outbox that nobody sends before a person has looked at it.
+    """Put a session into the outbox that nobody sends before a person has looked at it; nothing if it is there.
 
     text: what there is of it; may be empty.
     reason: what is wrong with it, in words of ours.
     at: now.
     """
-    upload_id = str(uuid4())
+    if await connection.scalar(select(_table.id).where(_table.session_id == session_id)) is not None:
+        return
+    upload_id = await _named(connection, session_id)
     worded = bool(text.strip())
     await connection.execute(
         insert(tables.uploads).values(
@@ -101,6 +111,36 @@ async def withdraw(connection: AsyncConnection, session_id: str) -> bool:
     await connection.execute(delete(tables.uploads).where(_table.session_id == session_id, UNSENT))
     left = await connection.scalar(select(_table.id).where(_table.session_id == session_id))
     return left is None
+
+
+async def _named(connection: AsyncConnection, session_id: str) -> str:
+    column = tables.sessions.c
+    found = await connection.execute(
+        select(column.box_id, column.connected_at).where(column.session_id == session_id)
+    )
+    # The beginning too: an id may be used again once its session is purged.
+    box_id, began = found.one()
+    return str(uuid5(_NAMES, f"{box_id or ''}/{session_id}/{began}"))
+
+
+async def park(connection: AsyncConnection, session_id: str, *, reason: str) -> bool:
+    """Leave what is yet to be sent of a session to a person; returns whether there was something.
+
+    Marked as tried: when it is released, it is looked for before it is sent.
+    """
+    done = await connection.execute(
+        update(tables.uploads)
+        .where(_table.session_id == session_id, UNSENT)
+        .values(
+            status=UploadStatus.PARKED,
+            attempts=1,
+            attempted_at=_table.created_at,
+            held_until=None,
+            next_attempt_at=None,
+            last_error=reason,
+        )
+    )
+    return done.rowcount == 1
 
 
 async def measured(connection: AsyncConnection, session_id: str, upload_id: str, text: str) -> dict[str, Any]:

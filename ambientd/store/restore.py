@@ -5,7 +5,9 @@ Rule 2  What the present file has and the backup has not would be lost: it is na
 operator insists.  What is replaced is kept beside it in any case, until an operator deletes it.
 Rule 3  The replacement is one rename: power lost at any moment leaves the one file or the other, whole.
 Rule 4  A delivery that the backup has as still to be made may have been made since.  It is marked as begun, so that
-the centre is asked before anything is sent again.  What the present file knows to be delivered is delivered.
+the centre is asked before anything is sent again.  Where the centre may have got a text that the backup has not (the
+session went on, or was heard a second time) it is parked.  What the present file knows to be delivered is delivered:
+see ``handover``.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from ambientd.store.alone import alone
 from ambientd.store.backup import COPYING, Contents, contents_of
 from ambientd.store.copies import REPLACED
 from ambientd.store.faults import unavailable
+from ambientd.store.handover import prepare
 from ambientd.store.keys import Keys
 from ambientd.store.migrate import known_revisions
 from ambientd.store.soundness import MARK, SIDECARS, damage, stamp, sync_directory
@@ -87,7 +90,7 @@ def restore(
             losses = _losses(database, fresh, harm) if _is_there(database) else []
             if losses and not force:
                 raise WouldLose(database, losses)
-            _ask_before_sending(fresh)
+            prepare(fresh, database if _is_there(database) and harm is None else None)
             contents = contents_of(fresh)
             if key is not None:
                 keys = Keys(database.parent)
@@ -195,23 +198,6 @@ def _lost_audit(present: sqlite3.Connection, other: sqlite3.Connection) -> list[
     return [f"{len(numbers)} rows of the audit: {numbers[0]} to {numbers[-1]}"]
 
 
-def _ask_before_sending(fresh: Path) -> None:
-    """Rule 4, in the file that is to be put in place."""
-    with closing(sqlite3.connect(fresh)) as file:
-        if not _has(file, "conversation_uploads"):
-            return  # of a version that delivered nothing
-        file.execute(
-            "UPDATE upload_parts SET status = 'in_flight', attempted_at = coalesce(attempted_at,"
-            " (SELECT created_at FROM conversation_uploads WHERE conversation_uploads.id = upload_parts.id))"
-            " WHERE status = 'pending'"
-        )
-        file.execute(
-            "UPDATE conversation_uploads SET status = 'in_flight', attempts = max(attempts, 1),"
-            " attempted_at = coalesce(attempted_at, created_at) WHERE status = 'pending'"
-        )
-        file.commit()
-
-
 def _replace(database: Path, fresh: Path, *, sound: bool) -> Path | None:
     """Put ``fresh`` in place; gives the name under which the file of before is kept."""
     aside = None
@@ -239,7 +225,3 @@ def _replace(database: Path, fresh: Path, *, sound: bool) -> Path | None:
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as file:
         yield file
-
-
-def _has(file: sqlite3.Connection, table: str) -> bool:
-    return bool(file.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchall())

@@ -23,9 +23,10 @@ from ambientd.core.record import (
     full_text,
 )
 from ambientd.core.transcript import Line
-from ambientd.store import audit, listing, refining, tables
+from ambientd.store import audit, listing, outbox, refining, tables
 from ambientd.store.database import Database
 from ambientd.store.endings import Holds, destroy, end, end_crashed, reopen
+from ambientd.store.facts import PERHAPS_DELIVERED, RESTORED, fact, remember
 from ambientd.store.lines import read_lines, write_metrics
 from ambientd.store.listing import Wanted
 from ambientd.store.refining import mark
@@ -241,8 +242,9 @@ class Sessions:
         """End the sessions a crash left open, as ``interrupted``; to be called before any is created.
 
         Figures that lines and gaps can tell are counted afresh from them.  Ephemeral ones are destroyed.
-        What waited for a second hearing is delivered as it is.  A session whose words do not open is ended
-        without them.
+        What waited for a second hearing is delivered as it is.  In a file put back from a backup what is interrupted
+        here may have gone on, and been delivered, after the backup was made: it is parked.  A session whose words do
+        not open is ended without them.
 
         Returns:
             The ids of those that are interrupted now, oldest first.
@@ -268,13 +270,18 @@ class Sessions:
                 .order_by(*listing.ORDER)
             )
             ended: list[str] = []
+            restored = await fact(connection, RESTORED) == "yes"
             for record in [session_of(row) for row in left_open.mappings()]:
                 if record.ephemeral:
                     await destroy(connection, record.session_id)
                     destroyed.append(record.session_id)
                 else:
                     await end_crashed(connection, record, now=datetime.now(UTC), holds=self._holds)
+                    if restored:
+                        await outbox.park(connection, record.session_id, reason=PERHAPS_DELIVERED)
                     ended.append(record.session_id)
+            if restored:
+                await remember(connection, RESTORED, "no")
             return ended
 
         ended = await self._database.transact(end_all)
