@@ -24,7 +24,10 @@ _NAMES: Final = UUID("6f0f2f0c-5b0e-4d0c-9a55-0d7c3a1f6b42")
 """Namespace of the rows' ids, drawn once."""
 
 UNSENT: Final = _table.status.in_([UploadStatus.HELD, UploadStatus.PENDING]) & (_table.attempts == 0)
-"""The rows of which nothing has been sent for certain."""
+"""The rows of which nothing has been sent for certain, and that go when their time comes."""
+
+PUT_ASIDE: Final = (_table.status == UploadStatus.PARKED) & (_table.attempts == 0)
+"""The rows that somebody parked before anything was sent: whoever lets one go again sends the final text of then."""
 
 
 async def enqueue(
@@ -87,17 +90,20 @@ async def release(connection: AsyncConnection, session_id: str, *, text: str, at
     """Let the row go with this text, the final one; returns whether it will be what the centre gets.
 
     A row of which something may have been sent keeps the text it began with: the centre never gets two.  A text
-    without words changes nothing either: the row goes as it is.
+    without words changes nothing either: the row goes as it is.  A parked row takes the text and stays parked.
     """
-    upload_id = await connection.scalar(select(_table.id).where(_table.session_id == session_id, UNSENT))
+    unsent = select(_table.id).where(_table.session_id == session_id, UNSENT | PUT_ASIDE)
+    upload_id = await connection.scalar(unsent)
     if upload_id is None:
         return False
+    this = update(tables.uploads).where(_table.id == upload_id)
     worded = bool(text.strip())
-    told = await measured(connection, session_id, upload_id, text) if worded else {}
+    if worded:
+        await connection.execute(this.values(await measured(connection, session_id, upload_id, text)))
     await connection.execute(
-        update(tables.uploads)
-        .where(_table.id == upload_id)
-        .values(status=UploadStatus.PENDING, held_until=None, next_attempt_at=moment_text(at), **told)
+        this.where(UNSENT).values(
+            status=UploadStatus.PENDING, held_until=None, next_attempt_at=moment_text(at)
+        )
     )
     return worded
 

@@ -10,6 +10,7 @@ from stored_speech import BEGAN, begin
 
 from ambientd.store import outbox, tables
 from ambientd.store.database import Database
+from ambientd.store.deliveries import Outbox
 from ambientd.store.sessions import Sessions
 
 LATER = BEGAN + timedelta(minutes=1)
@@ -85,6 +86,25 @@ async def test_a_refined_text_without_words_lets_the_row_go_as_it_is(database: D
     found = await row(database)
     assert found is not None
     assert (found["status"], found["size"]) == ("pending", 12)
+
+
+async def test_a_held_row_that_is_parked_still_takes_the_refined_text(database: Database) -> None:
+    """It stays with the person who parked it, and goes with the text of then."""
+    await enqueued(database, held=True)
+    held = await row(database)
+    assert held is not None
+    deliveries = Outbox(database)
+    assert await deliveries.park(str(held["id"]), reason="parked by hand.")
+    released = await database.transact(
+        lambda connection: outbox.release(connection, "s", text="Good day!", at=LATER)
+    )
+    found = await row(database)
+
+    assert released
+    assert found is not None
+    assert (found["status"], found["size"], found["next_attempt_at"]) == ("parked", 9, None)
+    assert found["digest"] != held["digest"]
+    assert not await database.transact(lambda connection: outbox.withdraw(connection, "s"))
 
 
 async def attempt(connection: outbox.AsyncConnection) -> None:
