@@ -24,6 +24,7 @@ _STATUS = {
     "no_such_transcription": 404,
     "session_in_use": 409,
     "not_delivered": 409,
+    "clock_doubtful": 409,
     "file_too_big": 413,
     "recording_too_long": 413,
     "bad_recording": 415,

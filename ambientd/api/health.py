@@ -48,6 +48,11 @@ def _warnings(services: Services) -> list[str]:
         " the file away."
         for copy in damaged(services.database.path)
     ]
+    if services.retention.doubt is not None:
+        found.append(
+            f"Nothing is purged: the clock is {services.retention.doubt}. Set it, or if it is right:"
+            " ambientctl purge --clock-is-right."
+        )
     if services.audit.owed:
         found.append(f"{services.audit.owed} rows of the audit wait for the disk.")
     return found

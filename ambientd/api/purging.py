@@ -29,9 +29,15 @@ async def plan(request: web.Request) -> web.Response:
 @routes.post("/api/v1/purge")
 @operator_only
 async def purge(request: web.Request) -> web.Response:
-    """Lets go of what has been kept long enough; answers when it is done."""
+    """Lets go of what has been kept long enough; answers when it is done.
+
+    By a clock in doubt only with ``{"clock_is_right": true}`` in the body.
+    """
     done = await request.app[SERVICES].retention.purge(
-        datetime.now(UTC), actor="operator", origin=peer(request)
+        datetime.now(UTC),
+        actor="operator",
+        origin=peer(request),
+        clock_is_right=await _flag(request, "clock_is_right"),
     )
     return web.json_response(
         {
@@ -49,7 +55,7 @@ async def delete(request: web.Request) -> web.Response:
     """Destroys a session that has ended; one that was not delivered only with ``{"force": true}`` in the body."""
     session_id = request.match_info["session_id"]
     scrubbed = await request.app[SERVICES].retention.delete(
-        session_id, force=await _forced(request), actor="operator", origin=peer(request)
+        session_id, force=await _flag(request, "force"), actor="operator", origin=peer(request)
     )
     return web.json_response({"session_id": session_id, "scrubbed": scrubbed})
 
@@ -63,17 +69,17 @@ async def delete_copy(request: web.Request) -> web.Response:
     return web.json_response({"copy": name})
 
 
-async def _forced(request: web.Request) -> bool:
+async def _flag(request: web.Request, name: str) -> bool:
     if not request.can_read_body:
         return False
     try:
         body = json.loads(await request.text())
     except (ValueError, RecursionError, LookupError):
         body = None
-    force = body.get("force", False) if isinstance(body, dict) else None
-    if not isinstance(force, bool):
-        raise ClientError("bad_json", 'the body may be {"force": true}, or nothing')
-    return force
+    value = body.get(name, False) if isinstance(body, dict) else None
+    if not isinstance(value, bool):
+        raise ClientError("bad_json", f'the body may be {{"{name}": true}}, or nothing')
+    return value
 
 
 def _told(found: Plan) -> dict[str, Any]:
@@ -84,5 +90,6 @@ def _told(found: Plan) -> dict[str, Any]:
         "overdue": [{"session_id": name, "why": why} for name, why in found.overdue[:MOST_NAMED]],
         "overdue_in_all": len(found.overdue),
         "copies": [path.name for path in found.copies],
+        "clock": found.doubt,
         "overdue_copies": [path.name for path in found.overdue_copies],
     }

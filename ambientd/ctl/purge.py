@@ -18,6 +18,7 @@ REASONS = {
     "young": "not kept long enough yet",
     "not_delivered": "not delivered yet",
     "parked": 'parked: its delivery waits for a person ("ambientctl sync status")',
+    "misdated": "dated by a clock that was wrong: if you need it no more, name it with --session",
     "no_centre": "there is no centre to deliver to, and retention.undelivered is off",
 }
 
@@ -27,8 +28,11 @@ REASONS = {
 @click.option("--session", "session_id", metavar="ID", help="Destroy this one session, however young.")
 @click.option("--force", is_flag=True, help="With --session: even if it was not delivered to anybody.")
 @click.option("--copy", metavar="NAME", help="Delete this damaged or replaced file beside the database.")
+@click.option("--clock-is-right", is_flag=True, help="Purge although the clock seems wrong.")
 @daemon.at_url
-def purge(session_id: str | None, copy: str | None, url: str, *, dry_run: bool, force: bool) -> None:
+def purge(
+    session_id: str | None, copy: str | None, url: str, *, dry_run: bool, force: bool, clock_is_right: bool
+) -> None:
     """Destroy the sessions that have been kept long enough: the key first, then every row.
 
     What has not been delivered stays.  The daemon does the same once a day.
@@ -48,13 +52,17 @@ def purge(session_id: str | None, copy: str | None, url: str, *, dry_run: bool, 
     elif dry_run:
         _tell(daemon.ask(url, "GET", "/api/v1/purge"))
     else:
-        done = daemon.ask(url, "POST", "/api/v1/purge")
+        done = daemon.ask(url, "POST", "/api/v1/purge", body={"clock_is_right": clock_is_right})
         for name in done["copies"]:
             click.echo(f"deleted {name}")
         _end(done["scrubbed"], f"{_sessions(done['sessions'])}, {done['audit_rows']} rows of the audit")
 
 
 def _tell(plan: Any) -> None:
+    if plan["clock"] is not None:
+        click.echo(
+            f"The clock is {plan['clock']}: nothing goes until it is set, or --clock-is-right.", err=True
+        )
     click.echo(f"{_sessions(plan['goes_in_all'])} would go.")
     for each in plan["goes"]:
         click.echo(f"  {each['session_id']}  {REASONS.get(each['why'], each['why'])}")

@@ -41,7 +41,10 @@ def restore(file: Path, *, check: bool, recovery_key: bool, force: bool) -> None
     for loss in done.losses:
         click.echo(f"lost: {loss}", err=True)
     if done.replaced is not None:
-        click.echo(f"The file of before is {done.replaced}; the purge deletes it when it is old enough.")
+        name = done.replaced.name
+        click.echo(
+            f"The file of before is {done.replaced}; nobody but you deletes it: ambientctl purge --copy {name}"
+        )
 
 
 def _opened(file: Path) -> BinaryIO:

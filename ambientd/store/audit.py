@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ambientd.errors import StoreUnavailable
 from ambientd.store import tables
 from ambientd.store.chain import ANCHOR, HEAD, Entry, Link, Verdict, follow, link, sealed
+from ambientd.store.clock import BORN
 from ambientd.store.database import Database, settled
 from ambientd.store.facts import remember
 from ambientd.store.rows import moment_text
@@ -68,6 +69,7 @@ class Action(StrEnum):
     AUDIT_PURGED = "audit.purged"
     BACKUP_MADE = "backup.made"
     BACKUP_RESTORED = "backup.restored"
+    CLOCK_VOUCHED = "clock.vouched"
     COPY_DELETED = "copy.deleted"
     STORE_QUARANTINED = "store.quarantined"
 
@@ -95,11 +97,13 @@ async def forget(connection: AsyncConnection, before: datetime) -> int:
 
     Only from the front, up to the first row that is younger, so that what stays is one chain.
     """
-    kept = await connection.scalar(
-        select(func.min(tables.audit.c.number)).where(tables.audit.c.at >= moment_text(before))
-    )
-    head = await link(connection, HEAD)
-    last = head.number if kept is None else kept - 1
+    numbers, at = tables.audit.c.number, tables.audit.c.at
+    kept = await connection.scalar(select(func.min(numbers)).where(at >= moment_text(before)))
+    # A row that a clock without a battery dated goes with the next one that has a date.
+    old = select(func.max(numbers)).where(at < moment_text(before), at >= moment_text(BORN))
+    last = await connection.scalar(old if kept is None else old.where(numbers < kept))
+    if last is None:
+        return 0
     seal = await connection.scalar(select(tables.audit.c.hash).where(tables.audit.c.number == last))
     if seal is None:
         return 0

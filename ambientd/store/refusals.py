@@ -35,6 +35,17 @@ class NoSuchCopy(ClientError):
         )
 
 
+class ClockDoubtful(ClientError):
+    """A purge by a clock that may be wrong."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "clock_doubtful",
+            f"the clock is {why}, compared with when the box last purged: by a wrong clock, what is young would go",
+            hint="Set the clock.  If it is right: ambientctl purge --clock-is-right.",
+        )
+
+
 class StillOpen(ClientError):
     """Somebody wants a session deleted that has not ended."""
 

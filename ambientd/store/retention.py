@@ -10,6 +10,7 @@
     Rule 4  A copy of the file from before a migration holds sessions that have gone since: it goes when it is ``days``
             old.  One that is damaged, or that a restore replaced, may hold the only copy of what was never delivered:
             when it is as old it is named, and only an operator deletes it.
+    Rule 5  Nothing goes by a clock that cannot be right (see ``clock``), nor by a date that cannot be.
 
 One transaction a session: a purge of thousands must not keep a live line waiting.
 """
@@ -20,7 +21,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -32,12 +33,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ambientd.core.record import Refinement, SessionState
 from ambientd.errors import StoreUnavailable
-from ambientd.store import audit, copies, tables
+from ambientd.store import audit, clock, copies, tables
 from ambientd.store.audit import Action
+from ambientd.store.clock import Doubt
 from ambientd.store.database import Database
 from ambientd.store.endings import SCRUB_DUE, destroy
 from ambientd.store.facts import fact, remember
-from ambientd.store.refusals import NoSuchCopy, NoSuchSession, NotDelivered, StillOpen
+from ambientd.store.refusals import ClockDoubtful, NoSuchCopy, NoSuchSession, NotDelivered, StillOpen
 from ambientd.store.rows import moment
 from ambientd.store.soundness import SIDECARS
 
@@ -69,9 +71,14 @@ class Why(StrEnum):
     UNDELIVERED = "not_delivered"
     PARKED = "parked"
     """Its delivery waits for a person."""
+    MISDATED = "misdated"
+    """Its date is of a clock that was wrong, so nobody knows how old it is."""
     NO_CENTRE = "no_centre"
     """There is no centre to deliver to, and the settings let nothing go undelivered."""
 
+
+AGAIN: Final = 600.0
+"""Seconds until a clock in doubt is looked at again."""
 
 GOING: Final = frozenset({Why.DELIVERED, Why.WORDLESS, Why.OLD})
 
@@ -89,6 +96,8 @@ class Plan:
     """Files beside the database that go."""
     overdue_copies: list[Path]
     """Files beside the database that are old enough, and wait for a person."""
+    doubt: Doubt | None = None
+    """What is wrong with the clock: then nothing goes at all."""
 
 
 @dataclass(slots=True)
@@ -110,6 +119,8 @@ class Retention:
         self._terms = terms
         self.purged = 0
         """Sessions that have gone since the start."""
+        self.doubt: Doubt | None = None
+        """What was wrong with the clock when it was last to purge."""
 
     @property
     def quarantined(self) -> int:
@@ -133,19 +144,28 @@ class Retention:
                 goes.append((name, why))
                 continue
             stays[why] += 1
-            if why in {Why.UNDELIVERED, Why.PARKED, Why.NO_CENTRE} and self._is_old(_ended(row), now):
+            if why in {Why.UNDELIVERED, Why.PARKED, Why.MISDATED, Why.NO_CENTRE} and self._is_old(
+                _ended(row), now
+            ):
                 overdue.append((name, why))
         path, before = self._database.path, now - self._terms.transcripts
         old = await asyncio.to_thread(copies.older_than, path, before, copies.BACKUP)
         waiting = await asyncio.to_thread(copies.older_than, path, before, *copies.LAST)
-        return Plan(goes, stays, overdue, old, waiting)
+        doubted = await self._database.query(lambda connection: clock.doubt(connection, now))
+        return Plan(goes, stays, overdue, old, waiting, doubted)
 
-    async def purge(self, now: datetime, *, actor: str = "box", origin: str = "schedule") -> Done:
+    async def purge(
+        self, now: datetime, *, actor: str = "box", origin: str = "schedule", clock_is_right: bool = False
+    ) -> Done:
         """Let go of what has been kept long enough.
 
+        clock_is_right: a person says that it is ``now``, whatever speaks against it.
+
         Raises:
+            ClockDoubtful: it cannot be, or it is not certain, that it is ``now``; nothing has gone.
             StoreUnavailable: the file cannot be written; what had gone by then has gone.
         """
+        await self._check(now, actor, origin, clock_is_right=clock_is_right)
         done = Done()
         plan = await self.plan(now)
         for name, _ in plan.goes:
@@ -220,18 +240,40 @@ class Retention:
         return True
 
     async def keep(self, wake: asyncio.Event) -> None:
-        """Purge whenever ``wake`` is set, for ever."""
+        """Purge whenever ``wake`` is set, for ever; where the clock is in doubt, when it no longer is."""
         while True:
-            await wake.wait()
+            # A box that is off at night is woken only at its start, when the time server has not answered yet.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), None if self.doubt is None else AGAIN)
             wake.clear()
+            before = self.doubt
             try:
                 done = await self.purge(datetime.now(UTC))
+            except ClockDoubtful as error:
+                if self.doubt is not before:
+                    logger.error("nothing is purged", extra={"error": error})  # noqa: TRY400
+                continue
             except StoreUnavailable as error:
                 logger.error("the purge failed; the next one goes on with it", extra={"error": error})  # noqa: TRY400
                 continue
             logger.info(
                 "purged", extra={"sessions": done.sessions, "count": done.audit_rows, "status": done.scrubbed}
             )
+
+    async def _check(self, now: datetime, actor: str, origin: str, *, clock_is_right: bool) -> None:
+        async def work(connection: AsyncConnection) -> Doubt | None:
+            if clock_is_right:
+                await clock.believe(connection, now)
+                await audit.record(connection, actor=actor, action=Action.CLOCK_VOUCHED, origin=origin)
+                return None
+            doubted = await clock.doubt(connection, now)
+            if doubted is None:
+                await clock.advance(connection, now)
+            return doubted
+
+        self.doubt = await self._database.transact(work)
+        if self.doubt is not None:
+            raise ClockDoubtful(self.doubt)
 
     async def _let_go(self, name: str, now: datetime, *, actor: str, origin: str) -> bool:
         async def work(connection: AsyncConnection) -> bool:
@@ -268,6 +310,10 @@ class Retention:
             return Why.PARKED if status == "parked" else Why.UNDELIVERED
         else:
             why, since = (Why.OLD if self._terms.undelivered else Why.NO_CENTRE), _ended(row)
+        if why in GOING and since < max(
+            clock.BORN, moment(row[tables.sessions.c.connected_at]) - clock.SLACK
+        ):
+            return Why.MISDATED
         return why if why not in GOING or self._is_old(since, now) else Why.YOUNG
 
     def _is_old(self, since: datetime, now: datetime) -> bool:

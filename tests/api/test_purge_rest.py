@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import text
 from test_rest import finished, get, post, speak
 
 
@@ -49,6 +50,20 @@ async def test_the_plan_and_the_purge(box):
         200,
         {"sessions": 0, "audit_rows": 0, "copies": [], "scrubbed": True},
     )
+
+
+async def test_a_clock_in_doubt_is_told_and_can_be_vouched_for(box):
+    async with box.database.write() as connection:
+        await connection.execute(
+            text("INSERT INTO box_facts VALUES ('clock_seen', '2099-01-01T00:00:00.000000Z')")
+        )
+    status, body = await post(box, "/api/v1/purge")
+    assert (status, body["code"]) == (409, "clock_doubtful")
+    assert "the clock is behind" in str((await get(box, "/readyz"))[1]["warnings"])
+    assert (await get(box, "/api/v1/purge"))[1]["clock"] == "behind"
+    async with box.http.post(f"{box.url}/api/v1/purge", json={"clock_is_right": True}) as answer:
+        assert answer.status == 200
+    assert (await get(box, "/readyz"))[1]["warnings"] == []
 
 
 async def test_a_copy_that_is_not_there(box):
