@@ -1,4 +1,10 @@
-"""Who may do what changes the box: until there are accounts, only somebody who is on it."""
+"""Who may do what changes the box: until there are accounts, only somebody who is on it.
+
+Any local account and any local program counts.  So does everybody behind a reverse proxy that adds no header and calls
+the daemon by its loopback address, as nginx does with a bare ``proxy_pass``: nothing in its calls tells them from
+those of ``ambientctl``.  There must never be one in front of the loopback port; the headers looked for here catch only
+those that say what they are.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +22,7 @@ from ambientd.errors import ClientError
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _RELAYED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
-"""Headers of a proxy: the peer is then the proxy, and whoever stands behind it may be anywhere."""
+"""Headers of a proxy that says so: the peer is then the proxy, and whoever stands behind it may be anywhere."""
 
 
 def operator_only(answer: Answer) -> Answer:
