@@ -4,7 +4,8 @@
             are stored meanwhile.  Its words are sealed as they are in the file.
     Rule 2  The copy is checked, put into the envelope, and the envelope is opened again: what comes out must be the
             copy, byte for byte.  Only then is it a backup.
-    Rule 3  What is half-done has a name by which the next start knows it, and deletes it.
+    Rule 3  Of ephemeral sessions that are under way nothing goes into it, nor their keys.
+    Rule 4  What is half-done has a name by which the next start knows it, and deletes it.
 
 A backup holds the keys of the sessions that were there: a session purged later is still in it.  Backups are therefore
 not to be kept longer than transcripts are.
@@ -25,6 +26,7 @@ from typing import Final
 
 from ambientd.errors import DiskFull, StoreUnavailable
 from ambientd.store import envelope
+from ambientd.store.copies import forget_ephemeral
 from ambientd.store.faults import unavailable
 from ambientd.store.keys import Keys
 from ambientd.store.rows import moment_text
@@ -96,6 +98,7 @@ def copy(database: Path, target: Path) -> None:
         file.backup(into)
         # One plain file: a copy whose last commits sit in a log beside it is half a copy.
         into.execute("PRAGMA journal_mode = delete")
+        forget_ephemeral(into)
     if found := damage(target):
         raise StoreUnavailable(
             f"back up {database}: the copy is not sound ({found}).",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +49,24 @@ def older_than(path: Path, before: datetime, *kinds: str) -> list[Path]:
         ]
     except OSError as error:
         raise unavailable("look beside", path, error) from error
+
+
+def forget_ephemeral(file: sqlite3.Connection) -> None:
+    """Destroy what a copy holds of sessions that must leave no trace: their keys first, zeros over all of it.
+
+    file: the copy, which nobody else uses; of any revision.
+    """
+    columns = {name for _, name, *_ in file.execute("PRAGMA table_info(realtime_sessions)")}
+    if "ephemeral" not in columns:
+        return
+    # No file with the rows of before beside it; a copy that a crash spoils is made again.
+    for pragma in ("journal_mode = memory", "secure_delete = on", "foreign_keys = on"):
+        file.execute(f"PRAGMA {pragma}").fetchall()
+    chosen = "WHERE session_id IN (SELECT session_id FROM realtime_sessions WHERE ephemeral = 1)"
+    for table in ("session_keys", "realtime_sessions"):
+        file.execute(f"DELETE FROM {table} {chosen}")  # noqa: S608 - constants
+    file.commit()
+    file.execute("PRAGMA incremental_vacuum").fetchall()
 
 
 def remove(copy: Path) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from ambientd.errors import StoreUnavailable
 from ambientd.store import pragmas
+from ambientd.store.copies import forget_ephemeral
 from ambientd.store.faults import unavailable
 from ambientd.store.sealing import same_words
 from ambientd.store.soundness import damage, sync_directory
@@ -104,6 +105,7 @@ def back_up(path: Path, revision: str) -> Path:
             source.backup(copy)
             # One plain file: a backup whose last commits sit in a -wal beside it is half a backup.
             copy.execute("PRAGMA journal_mode = delete")
+            forget_ephemeral(copy)
         if found := damage(partial):
             raise StoreUnavailable(
                 f"back up {path}: the copy is not sound ({found}).",

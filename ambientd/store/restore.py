@@ -165,7 +165,8 @@ def _losses(database: Path, fresh: Path, harm: str | None) -> list[str]:
 
 def _lost_sessions(present: sqlite3.Connection, other: sqlite3.Connection) -> list[str]:
     lines = "SELECT session_id, total_chunks FROM realtime_sessions"
-    had, has = dict(present.execute(lines)), dict(other.execute(lines))
+    # An ephemeral one that a crash left is not to be kept by anybody.
+    had, has = dict(present.execute(f"{lines} WHERE ephemeral = 0")), dict(other.execute(lines))
     waiting = dict(
         present.execute("SELECT session_id, status FROM conversation_uploads WHERE status <> 'delivered'")
     )

@@ -22,6 +22,7 @@ from ambientd.store.backup import clear_unfinished, made
 from ambientd.store.database import Database, open_database
 from ambientd.store.deliveries import Outbox
 from ambientd.store.lines import Lines
+from ambientd.store.migrate import back_up
 from ambientd.store.restore import WouldLose, check, restore
 from ambientd.store.rows import moment_text
 from ambientd.store.sessions import Sessions
@@ -98,6 +99,39 @@ class TestMaking:
         for word in (CANARY.encode(), b"visit-seven", b"SQLite format"):
             assert word not in contents
         assert found.size == len(contents)
+
+    async def test_of_an_ephemeral_session_under_way_nothing_goes_into_it(
+        self, path: Path, tmp_path: Path
+    ) -> None:
+        plain, migrated = tmp_path / "plain", path.with_name("ambientd.db.backup-1")
+        async with open_database(path) as database:
+            await hold(database, "kept", ended=False)
+            await hold(database, "gone", lines=200, ended=False)
+            await database.transact(
+                lambda connection: connection.execute(
+                    update(tables.sessions).where(tables.sessions.c.session_id == "gone").values(ephemeral=1)
+                )
+            )
+            with closing(sqlite3.connect(path)) as file:
+                keys = dict(file.execute("SELECT session_id, wrapped FROM session_keys"))
+                words = dict(
+                    file.execute(
+                        "SELECT session_id, words FROM realtime_transcript_chunks WHERE chunk_index = 1"
+                    )
+                )
+            assert taken(path, tmp_path / "b").contents.sessions == 1
+            backup.copy(path, plain)
+            back_up(path, "1")
+        for copy in (plain, migrated):
+            held = contents_of(copy)
+            assert keys["kept"] in held
+            assert words["kept"] in held
+            assert keys["gone"] not in held
+            assert words["gone"] not in held
+            assert held.count(b"gone") == 1  # in the audit
+        restore(path, tmp_path / "b", force=True)
+        assert await texts(path, "gone") == []
+        assert len(await texts(path, "kept")) == 3
 
     async def test_a_copy_that_is_not_sound_is_no_backup(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
