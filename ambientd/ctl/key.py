@@ -38,12 +38,18 @@ def status() -> None:
 
 
 @key.command()
-def rotate() -> None:
+@click.option("--force", is_flag=True, help="Even if only the old key opens backups or files set aside.")
+def rotate(*, force: bool) -> None:
     """Put a new key in force and destroy the old one; the daemon must be stopped."""
-    with as_owner((path := _path()).parent):
-        count = asyncio.run(rotation.rotate(path))
+    path = _path()
+    count = asyncio.run(rotation.rotate(path, force=force))
     click.echo(f"A new key is in force, for {count} sessions; the old one is destroyed.")
-    click.echo("Backups made before need the recovery key now.")
+    if rotation.status(path).recoverable:
+        click.echo(
+            "Backups made since the recovery key was printed need it now; older ones cannot be read any more."
+        )
+    else:
+        click.echo("Backups made before cannot be read any more: no recovery key was ever printed.")
 
 
 @key.command()

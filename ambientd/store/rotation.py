@@ -23,13 +23,14 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ambientd.errors import OperatorError, StoreUnavailable
-from ambientd.store import audit, recovery, tables
+from ambientd.store import audit, copies, recovery, tables
 from ambientd.store.alone import alone
 from ambientd.store.database import open_database
 from ambientd.store.facts import fact, remember
 from ambientd.store.faults import unavailable
 from ambientd.store.keys import CREDENTIAL, NEW_CREDENTIAL, Keys
 from ambientd.store.rows import moment_text
+from ambientd.store.soundness import SIDECARS
 from ambientd.store.unlocking import unlock
 from ambientd.store.vault import KEY_BYTES, Vault, key_id
 
@@ -85,17 +86,22 @@ def status(path: Path) -> Status:
     return Status(name, since, origin, bool(printed), len(known) - 1, sessions)
 
 
-async def rotate(path: Path) -> int:
+async def rotate(path: Path, *, force: bool = False) -> int:
     """Put a new key in force and destroy the old one; gives the number of sessions whose keys changed hands.
+
+    force: even if the old key is the only one that opens something.
 
     Raises:
         StoreUnavailable: the daemon is running, or the file cannot be written; the old key is still in force.
-        OperatorError: the key is a credential, and no new one was supplied.
+        OperatorError: the key is a credential, and no new one was supplied; or ``force`` is missing.
     """
     _require(path)
     async with open_database(path) as database:
         keys = Keys(path.parent)
         old = keys.all[database.vault.key_id]
+        if old not in keys.supplied and not force:  # a supplied one is kept by whoever supplies it
+            printed = await database.query(lambda connection: fact(connection, PUBLIC))
+            _require_another_way(path, recoverable=printed is not None)
         new = _successor(keys, old)
         count = await database.transact(lambda connection: _rewrap(connection, database.vault, new))
         # The log still holds what the old key opens.
@@ -152,6 +158,23 @@ def _require(path: Path) -> None:
         raise OperatorError(
             f"there is no database at {path}",
             hint="Name the settings file of the service with --config, or set store.directory.",
+        )
+
+
+def _require_another_way(path: Path, *, recoverable: bool) -> None:
+    """What only the key opens that is about to be destroyed must not be lost unawares."""
+    others = sorted(
+        copy.name for copy in copies.beside(path, *copies.LAST) if not copy.name.endswith(SIDECARS)
+    )
+    if others:
+        raise OperatorError(
+            f"the key to be destroyed may be the only one that opens {', '.join(others)}",
+            hint="Rescue what is in there and delete it, or insist: ambientctl key rotate --force.",
+        )
+    if not recoverable:
+        raise OperatorError(
+            "no recovery key was ever printed: without the key to be destroyed, no backup made so far can be read",
+            hint="Print one and make a new backup, or insist: ambientctl key rotate --force.",
         )
 
 

@@ -50,6 +50,15 @@ def test_the_life_of_a_key(path: Path) -> None:
     assert run("status").output == changed
 
 
+def test_the_only_way_to_the_backups_is_not_destroyed_unasked(path: Path) -> None:
+    refused = run("rotate")
+    assert refused.exit_code == 1
+    assert "no recovery key was ever printed" in refused.output
+    assert "cannot be read any more" in run("rotate", "--force").output
+    run("recovery")
+    assert "since the recovery key was printed need it now" in run("rotate").output
+
+
 def test_a_mistyped_key_is_told(path: Path) -> None:
     refused = run("restore", typed="ABCD-EFGH\n")
 

@@ -56,7 +56,7 @@ BOTH = ["It is a.", "It is b."]
 class TestRotation:
     async def test_the_words_stay_and_the_old_key_opens_nothing(self, filled: Path) -> None:
         old, before = contents_of(key_file(filled)), wrapped(filled)
-        assert await rotation.rotate(filled) == 2
+        assert await rotation.rotate(filled, force=True) == 2
         new = contents_of(key_file(filled))
 
         assert await said(filled) == BOTH
@@ -69,10 +69,27 @@ class TestRotation:
         with pytest.raises(StoreUnavailable, match="another one"):
             await said(filled)
 
+    async def test_what_only_the_old_key_opens_is_not_lost_unawares(self, filled: Path) -> None:
+        """Backups without a recovery key, and files set aside, whose own note of it may be damaged."""
+        key = contents_of(key_file(filled))
+        with pytest.raises(OperatorError, match="no recovery key"):
+            await rotation.rotate(filled)
+        await rotation.print_recovery(filled)
+        for kind in (".corrupt.1", ".replaced.1"):
+            aside = filled.with_name(filled.name + kind)
+            aside.touch()
+            with pytest.raises(OperatorError, match=aside.name):
+                await rotation.rotate(filled)
+            assert contents_of(key_file(filled)) == key
+            assert await rotation.rotate(filled, force=True) == 2
+            key = contents_of(key_file(filled))
+            aside.unlink()
+        assert await rotation.rotate(filled) == 2
+
     async def test_again_and_again(self, filled: Path) -> None:
         for turn in range(3):
             assert rotation.status(filled).retired == turn
-            await rotation.rotate(filled)
+            await rotation.rotate(filled, force=True)
 
         assert await said(filled) == BOTH
         assert rotation.status(filled).sessions == 2
@@ -81,7 +98,7 @@ class TestRotation:
         key = contents_of(key_file(filled))
         async with open_database(filled):
             with pytest.raises(StoreUnavailable, match="another ambientd"):
-                await rotation.rotate(filled)
+                await rotation.rotate(filled, force=True)
 
         assert contents_of(key_file(filled)) == key
 
@@ -146,7 +163,7 @@ class TestCredential:
     async def test_a_filed_key_can_move_to_a_credential(self, filled: Path, credentials: Path) -> None:
         """Then no key is left beside the database."""
         (credentials / "ambientd-box-key").write_bytes(base64.b64encode(b"n" * 32))
-        await rotation.rotate(filled)
+        await rotation.rotate(filled, force=True)
 
         assert not key_file(filled).exists()
         assert await said(filled) == BOTH
