@@ -1,7 +1,7 @@
 # `make run` and `make test` do all of the set-up themselves; docs/building.md tells how.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint types bench model lock clean system browser environment dev engine
+.PHONY: help run demo test week kills lint types bench model lock clean system browser environment dev engine
 
 BIN    := .venv/bin
 MODELS := .state/models
@@ -22,6 +22,14 @@ demo: engine model  ## play a visit to a box and see a central server's answers 
 
 test: lint types engine model browser  ## set up what is missing, then lint, types and every test
 	$(BIN)/pytest
+
+# Two tests at full length; -s shows what was run, how often it was killed and what was found wrong.
+week: dev engine  ## a week of failing centres and pulled plugs, whole, with each kind of centre
+	AMBIENTD_WEEK=full $(BIN)/pytest -s tests/system/test_simulated_week.py
+
+AMBIENTD_KILLS ?= 200
+kills: dev engine  ## kill each operation of the store 200 times (AMBIENTD_KILLS: how often)
+	AMBIENTD_KILLS=$(AMBIENTD_KILLS) $(BIN)/pytest -s --timeout 3600 tests/store/test_kills.py
 
 lint: dev  ## check style and layout
 	$(BIN)/ruff check .

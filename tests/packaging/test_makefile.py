@@ -119,8 +119,12 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def make(*args: str) -> str:
-    # a make within `make test` must not take over its flags
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    # a make within `make test` must not take over its flags, nor the settings of a thorough run
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MAKE", "MFLAGS", "AMBIENTD_"))
+    }
     return subprocess.run(
         ["make", *args], cwd=ROOT, env=env, check=True, capture_output=True, text=True
     ).stdout
@@ -131,7 +135,10 @@ def make(*args: str) -> str:
 
 def test_help_lists_every_target_for_people() -> None:
     listed = re.findall(r"^make (\w+) +\S", make("help"), re.MULTILINE)
-    assert listed == ["help", "run", "demo", "test", "lint", "types", "bench", "model", "lock", "clean"]
+    assert listed == [
+        *("help", "run", "demo", "test", "week", "kills"),
+        *("lint", "types", "bench", "model", "lock", "clean"),
+    ]
 
 
 def test_make_alone_shows_the_help() -> None:
@@ -150,6 +157,20 @@ def test_the_two_commands_do_the_set_up_in_order(target: str, steps: list[str]) 
     positions = [plan.find(step) for step in steps]
     assert -1 not in positions
     assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize(
+    ("target", "step"),
+    [
+        ("week", r"AMBIENTD_WEEK=full \S+pytest -s (\S+)$"),
+        ("kills", r"AMBIENTD_KILLS=200 \S+pytest -s --timeout \d+ (\S+)$"),
+    ],
+)
+def test_the_acceptance_runs_are_whole_and_show_their_figures(target: str, step: str) -> None:
+    found = re.search(step, make("-n", target), re.MULTILINE)
+
+    assert found
+    assert (ROOT / found[1]).is_file()
 
 
 def test_clean_keeps_the_conversations() -> None:
