@@ -188,6 +188,12 @@ class _Kept(Collector):
         yield CounterMetricFamily(
             "ambientd_sessions_purged", "Sessions destroyed.", value=self._retention.purged
         )
+        last = self._retention.last
+        yield GaugeMetricFamily(
+            "ambientd_last_purge_timestamp_seconds",
+            "When the last purge since the start was done; 0 if there was none.",
+            value=0 if last is None else last.timestamp(),
+        )
         yield GaugeMetricFamily(
             "ambientd_store_quarantined",
             "Damaged databases that lie beside the one in use.",

@@ -119,6 +119,8 @@ class Retention:
         self._terms = terms
         self.purged = 0
         """Sessions that have gone since the start."""
+        self.last: datetime | None = None
+        """When the last purge since the start was done."""
         self.doubt: Doubt | None = None
         """What was wrong with the clock when it was last to purge."""
 
@@ -175,6 +177,7 @@ class Retention:
             await asyncio.to_thread(copies.remove, path)
             done.copies.append(path)
         done.scrubbed = await self.scrub()
+        self.last = now
         return done
 
     async def delete(self, session_id: str, *, force: bool, actor: str, origin: str) -> bool:
@@ -255,6 +258,10 @@ class Retention:
                 continue
             except StoreUnavailable as error:
                 logger.error("the purge failed; the next one goes on with it", extra={"error": error})  # noqa: TRY400
+                continue
+            except Exception:
+                # A task that ended here would end unseen, and what is to go would stay for months.
+                logger.exception("the purge failed unexpectedly; the next one goes on with it")
                 continue
             logger.info(
                 "purged", extra={"sessions": done.sessions, "count": done.audit_rows, "status": done.scrubbed}

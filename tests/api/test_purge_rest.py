@@ -50,6 +50,8 @@ async def test_the_plan_and_the_purge(box):
         200,
         {"sessions": 0, "audit_rows": 0, "copies": [], "scrubbed": True},
     )
+    async with box.http.get(f"{box.url}/metrics") as answer:
+        assert "ambientd_last_purge_timestamp_seconds 1." in await answer.text()
 
 
 async def test_a_clock_in_doubt_is_told_and_can_be_vouched_for(box):

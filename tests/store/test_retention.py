@@ -219,6 +219,28 @@ class TestPurge:
                 while await names(database):
                     await asyncio.sleep(0.01)
 
+    async def test_one_that_fails_is_told_and_the_next_one_runs(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await hold(database, "s", delivered=BEGAN)
+        retention, wake = Retention(database, TERMS), asyncio.Event()
+        wake.set()
+        with monkeypatch.context() as broken:
+            broken.setattr(database, "scrub", never)
+            async with purging(retention, wake):
+                async with asyncio.timeout(5):
+                    while "failed unexpectedly" not in caplog.text:
+                        await asyncio.sleep(0.01)
+                assert retention.last is None
+                broken.undo()
+                wake.set()
+                async with asyncio.timeout(5):
+                    while retention.last is None:
+                        await asyncio.sleep(0.01)
+        (told,) = [record for record in caplog.records if "unexpectedly" in record.message]
+        assert told.exc_info is not None
+        assert told.exc_info[0] is Unplugged
+
 
 class TestDelete:
     async def test_one_session_on_demand(self, database: Database) -> None:
