@@ -10,6 +10,7 @@ import click
 
 from ambientd.ctl import settings
 from ambientd.store import rotation
+from ambientd.store.keys import FILE, IN_CLEAR
 from ambientd.store.owner import as_owner
 
 _ORIGINS: Final = {
@@ -42,9 +43,11 @@ def status() -> None:
 def rotate(*, force: bool) -> None:
     """Put a new key in force and destroy the old one; the daemon must be stopped."""
     path = _path()
-    count = asyncio.run(rotation.rotate(path, force=force))
+    with as_owner(path.parent):
+        count = asyncio.run(rotation.rotate(path, force=force))
+        recoverable = rotation.status(path).recoverable
     click.echo(f"A new key is in force, for {count} sessions; the old one is destroyed.")
-    if rotation.status(path).recoverable:
+    if recoverable:
         click.echo(
             "Backups made since the recovery key was printed need it now; older ones cannot be read any more."
         )
@@ -67,6 +70,7 @@ def recovery() -> None:
 @key.command()
 def restore() -> None:
     """Bring the box's key back from the printed recovery key; the daemon must be stopped."""
+    click.echo(IN_CLEAR.format(_path().with_name(FILE)), err=True)
     # Asked for and not an argument: those are shown by ps and kept by shells.
     typed = click.prompt("Recovery key", hide_input=True)
     with as_owner((path := _path()).parent):

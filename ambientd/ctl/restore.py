@@ -9,11 +9,13 @@ from typing import BinaryIO
 import click
 
 from ambientd.ctl import settings
+from ambientd.errors import AmbientError
 from ambientd.store import restore as restoring
 from ambientd.store.audit import Action, open_audit
 from ambientd.store.backup import Contents
 from ambientd.store.database import open_database
 from ambientd.store.envelope import Header
+from ambientd.store.keys import FILE, IN_CLEAR
 from ambientd.store.owner import as_owner
 
 
@@ -29,6 +31,8 @@ def restore(file: Path, *, check: bool, recovery_key: bool, force: bool) -> None
     """
     database = (settings().store.directory / "ambientd.db").absolute()
     # Asked for and not an argument: those are shown by ps and kept by shells.
+    if recovery_key and not check:
+        click.echo(IN_CLEAR.format(database.with_name(FILE)), err=True)
     printed = click.prompt("Recovery key", hide_input=True) if recovery_key else None
     with _opened(file) as source, as_owner(database.parent):
         if check:
@@ -36,8 +40,12 @@ def restore(file: Path, *, check: bool, recovery_key: bool, force: bool) -> None
             click.echo(f"{file} is whole: {_told(header, contents)}.")
             return
         done = restoring.restore(database, source, printed=printed, force=force)
-        asyncio.run(_record(database, done.header.name))
+        unrecorded = _recorded(database, done.header.name)
     click.echo(f"Restored: {_told(done.header, done.contents)}.")
+    if unrecorded is not None:
+        click.echo(f"Restored, but it is not on record: {unrecorded.message}", err=True)
+        if unrecorded.hint:
+            click.echo(unrecorded.hint, err=True)
     for loss in done.losses:
         click.echo(f"lost: {loss}", err=True)
     if done.replaced is not None:
@@ -52,6 +60,15 @@ def _opened(file: Path) -> BinaryIO:
         return file.open("rb")
     except OSError as error:
         raise click.FileError(str(file), hint=error.strerror) from error
+
+
+def _recorded(database: Path, name: str) -> AmbientError | None:
+    """What stood in the way of the record, if anything did: the file is in place by now."""
+    try:
+        asyncio.run(_record(database, name))
+    except AmbientError as error:
+        return error
+    return None
 
 
 async def _record(database: Path, name: str) -> None:

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ambientd.errors import OperatorError
 from ambientd.store import recovery
+from ambientd.store.keys import WITH_CREDENTIAL
 from ambientd.store.vault import KEY_BYTES, NONCE_BYTES, TAG_BYTES, bound, key_id
 
 MAGIC: Final = b"ambientd backup 1\n"
@@ -127,7 +128,8 @@ def key_for(header: Header, box_keys: Mapping[str, bytes], private: bytes | None
     if box_key is None:
         raise OperatorError(
             f"this backup was made under the box's key {header.key_id}, which is not here",
-            hint="Open it with the printed recovery key: --recovery-key.",
+            hint=f"Where it is a credential: {WITH_CREDENTIAL}.  "
+            "Else open the backup with the printed recovery key: --recovery-key.",
         )
     slot = _slot(header, "box")
     try:

@@ -26,6 +26,17 @@ CREDENTIAL: Final = "ambientd-box-key"
 NEW_CREDENTIAL: Final = "ambientd-box-key-new"
 """The second is supplied while the key is rotated, and by it alone."""
 
+WITH_CREDENTIAL: Final = (
+    f"systemd-run --pipe --wait -p LoadCredentialEncrypted={CREDENTIAL} ambientctl …, paths from the root"
+)
+"""How a command gets a key that only the service has: a shell has no credentials."""
+
+IN_CLEAR: Final = (
+    "If the box's key is not at hand it will be written to {}, in clear, as the recovery key gives it back.\n"
+    "To have it off the disk again: supply a new one as a credential, then ambientctl key rotate.  Ctrl-C ends this."
+)
+"""To be said before a key comes back; the place is its file's."""
+
 _MARK: Final = b" next"
 
 _carried: Final[dict[Path, list[bytes]]] = {}

@@ -9,12 +9,13 @@ from typing import Final
 
 from ambientd.errors import StoreUnavailable
 from ambientd.store.faults import unavailable
-from ambientd.store.keys import Keys
+from ambientd.store.keys import WITH_CREDENTIAL, Keys
 from ambientd.store.vault import Vault, key_id
 
 _WRONG: Final = (
     "Put back the key this file was sealed with (box.key, or the credential ambientd-box-key), "
-    "or bring it back from the recovery key: ambientctl key restore"
+    "or bring it back from the recovery key: ambientctl key restore.  "
+    f"In a shell a credential is not at hand: {WITH_CREDENTIAL}."
 )
 
 

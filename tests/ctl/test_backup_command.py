@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 from ambientd import config
 from ambientd.ctl import main
+from ambientd.errors import StoreUnavailable
 from ambientd.store.audit import Audit
 from ambientd.store.database import open_database
 
@@ -127,3 +129,37 @@ def test_on_a_new_box_with_the_printed_recovery_key(tmp_path: Path, monkeypatch:
     assert ended.exit_code == 0, ended.output
     assert "Restored" in ended.output
     assert (tmp_path / "new-box" / "box.key").exists()
+    assert f"written to {tmp_path / 'new-box' / 'box.key'}, in clear" in ended.output
+
+
+def test_where_the_key_is_a_credential_it_says_how_to_supply_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "ambientd.db")
+    assert run("backup", str(tmp_path / "taken"), "--url", NOWHERE).exit_code == 0
+    (tmp_path / "box.key").rename(tmp_path / "ambientd-box-key")
+    form = "systemd-run --pipe --wait -p LoadCredentialEncrypted=ambientd-box-key ambientctl"
+    for command in (("restore", str(tmp_path / "taken")), ("backup", str(tmp_path / "b"), "--url", NOWHERE)):
+        without = run(*command)
+        assert without.exit_code == 1
+        assert form in without.output
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    ended = run("restore", "--force", str(tmp_path / "taken"))
+    assert ended.exit_code == 0, ended.output
+    assert not (tmp_path / "box.key").exists()
+
+
+def test_a_restore_that_cannot_be_put_on_record_is_a_restore(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "ambientd.db")
+    assert run("backup", str(tmp_path / "taken"), "--url", NOWHERE).exit_code == 0
+
+    async def record(*_: object) -> None:
+        raise StoreUnavailable("the disk is full.", hint="Free some.")
+
+    monkeypatch.setattr(import_module("ambientd.ctl.restore"), "_record", record)
+    ended = run("restore", "--force", str(tmp_path / "taken"))
+    assert ended.exit_code == 0, ended.output
+    assert "Restored: sessions 0" in ended.output
+    assert "Restored, but it is not on record: the disk is full.\nFree some." in ended.output

@@ -59,8 +59,8 @@ def test_what_root_does_leaves_nothing_that_the_daemon_cannot_use(state: Path, t
     target = tmp_path / "box.backup"
     for command in (
         ("backup", str(target), "--url", NOWHERE),
-        ("key", "rotate"),
         ("key", "recovery"),
+        ("key", "rotate"),
         ("backup", f"{target}2", "--url", NOWHERE),
         ("restore", "--force", f"{target}2"),
     ):
@@ -82,7 +82,7 @@ def test_a_link_to_a_file_of_roots_leaves_that_file_alone(state: Path, tmp_path:
     (state / name).unlink(missing_ok=True)
     (state / name).symlink_to(precious)
     for command in (
-        ("key", "rotate"),
+        ("key", "rotate", "--force"),
         ("backup", str(tmp_path / "b"), "--url", NOWHERE),
         ("restore", "--force", str(taken)),
     ):
