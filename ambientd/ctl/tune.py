@@ -16,6 +16,7 @@ from ambientd.ctl import daemon, settings
 from ambientd.engine import models
 from ambientd.engine import tune as engine
 from ambientd.errors import AmbientError, OperatorError
+from ambientd.store.owner import as_owner
 
 _SECONDS: Final = 4.0
 """For which one way of using the machine is tried: a dozen decodes a lane."""
@@ -67,7 +68,8 @@ def tune(seconds: float, url: str, *, force: bool, as_json: bool) -> None:
             hint="Let nothing else run and measure again, or use --force.",
         )
     try:
-        path = engine.save(result, chosen.store.directory)
+        with as_owner(chosen.store.directory):
+            path = engine.save(result, chosen.store.directory)
     except OSError as error:
         raise OperatorError(
             f"the result cannot be kept in {chosen.store.directory}: {error.strerror}.",

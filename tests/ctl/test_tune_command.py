@@ -1,5 +1,8 @@
 """``ambientctl tune``, with a machine that is measured in no time."""
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,21 @@ def test_a_box_in_use_is_not_measured(box: Path, monkeypatch):
     assert done.exit_code == 1
     assert "3 sessions are running" in done.output
     assert CliRunner().invoke(main, ["tune", "--force"]).exit_code == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for others")
+def test_run_by_root_it_follows_no_link_of_the_daemons_user(box: Path, monkeypatch):
+    folder = Path(tempfile.mkdtemp())  # which that user can reach, as it cannot tmp_path
+    os.chown(folder, 65_534, 65_534)
+    precious = box / "precious"
+    precious.write_text("root's\n")
+    scratch = (folder / tune.FILE).with_suffix(".new")
+    scratch.symlink_to(precious)
+    monkeypatch.setenv("AMBIENTD_STORE__DIRECTORY", str(folder))
+    done = CliRunner().invoke(main, ["tune", "--url", "http://127.0.0.1:9"])
+    assert done.exit_code == 1
+    assert precious.read_text() == "root's\n"
+    scratch.unlink()
+    assert CliRunner().invoke(main, ["tune", "--url", "http://127.0.0.1:9"]).exit_code == 0
+    assert (folder / tune.FILE).stat().st_uid == 65_534
+    shutil.rmtree(folder)
