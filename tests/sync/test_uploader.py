@@ -231,8 +231,7 @@ async def test_consent_withdrawn_while_a_lost_call_is_looked_for(
         return found
 
     monkeypatch.setattr(AmbientAI, "look", looked)
-    await asyncio.sleep(0.4)  # the call has settled: what is not found is lost
-    await box.round()
+    await box.until_done()  # once the call has settled, what is not found is lost
 
     assert (await box.items())["s"].status is UploadStatus.PARKED
     assert await box.received() == {}
