@@ -47,7 +47,7 @@ from ambientd.store.vault import Place
 
 SESSIONS: Final = 6
 LINES: Final = 5
-MOST: Final = 4
+MOST: Final = 20
 """Attempts for each kill wanted: some operations end before theirs comes."""
 LONGER: Final = 1.4
 """Kills come up to this many times as late as the operation usually takes."""
