@@ -1,8 +1,8 @@
 """How sessions end, within the transaction of whoever ends them.
 
 Rule 1  A session that has words ends together with the row of its delivery, or not at all.
-Rule 2  An ephemeral session ends by being destroyed.
         One of which a line does not open gets its row too, parked.
+Rule 2  An ephemeral session ends by being destroyed.
 Rule 3  While the final text may still change (a second hearing, a client that may come back) the row is held.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ambientd.core.audio import seconds
@@ -26,7 +26,7 @@ from ambientd.store.audit import Action
 from ambientd.store.facts import remember
 from ambientd.store.lines import read_gaps, read_lines, read_openable, write_metrics
 from ambientd.store.refusals import SealBroken, SessionNotOpen
-from ambientd.store.rows import full_text_row, moment_text
+from ambientd.store.rows import full_text_of, full_text_row, moment_text
 from ambientd.store.vault import seal_of, vault_of
 
 logger = logging.getLogger(__name__)
@@ -155,6 +155,26 @@ async def _end_unreadable(connection: AsyncConnection, record: SessionRecord, no
         outcome="unreadable",
     )
     vault_of(connection).forget(session_id)
+
+
+async def owe(connection: AsyncConnection, *, now: datetime) -> None:
+    """Put into the outbox what ended before this box had one, so that it is delivered too."""
+    wanted = select(tables.sessions.c.session_id, tables.sessions.c.full_text).where(
+        tables.sessions.c.state != SessionState.OPEN,
+        tables.sessions.c.ephemeral == 0,
+        tables.sessions.c.transcript_length > 0,
+        tables.sessions.c.session_id.not_in(select(tables.uploads.c.session_id)),
+    )
+    for row in (await connection.execute(wanted)).mappings().all():
+        session_id = row["session_id"]
+        try:
+            text = full_text_of(await seal_of(connection, session_id), row)
+        except SealBroken as error:
+            # There is nothing to send; retention keeps it for a person.
+            logger.error("session cannot be opened", extra={"session": session_id, "error": error})  # noqa: TRY400
+            continue
+        await outbox.enqueue(connection, session_id, text=text or "", held_until=None, at=now)
+        vault_of(connection).forget(session_id)
 
 
 async def reopen(connection: AsyncConnection, record: SessionRecord) -> bool:

@@ -25,7 +25,7 @@ from ambientd.core.record import (
 from ambientd.core.transcript import Line
 from ambientd.store import audit, listing, outbox, refining, tables
 from ambientd.store.database import Database
-from ambientd.store.endings import Holds, destroy, end, end_crashed, reopen
+from ambientd.store.endings import Holds, destroy, end, end_crashed, owe, reopen
 from ambientd.store.facts import PERHAPS_DELIVERED, RESTORED, fact, remember
 from ambientd.store.lines import read_lines, write_metrics
 from ambientd.store.listing import Wanted
@@ -244,7 +244,7 @@ class Sessions:
         Figures that lines and gaps can tell are counted afresh from them.  Ephemeral ones are destroyed.
         What waited for a second hearing is delivered as it is.  In a file put back from a backup what is interrupted
         here may have gone on, and been delivered, after the backup was made: it is parked.  A session whose words do
-        not open is ended without them.
+        not open is ended without them.  What ended before there was an outbox is put into it.
 
         Returns:
             The ids of those that are interrupted now, oldest first.
@@ -282,6 +282,7 @@ class Sessions:
                     ended.append(record.session_id)
             if restored:
                 await remember(connection, RESTORED, "no")
+            await owe(connection, now=datetime.now(UTC))
             return ended
 
         ended = await self._database.transact(end_all)

@@ -150,7 +150,8 @@ async def test_when_memory_is_short_the_oldest_keeps_its_live_words(open_box: Op
 
 
 async def test_live_text_does_not_wait_while_the_second_hearing_hangs(open_box: Open):
-    box = await open_box(refine=30, engine=Gated(by_rank))
+    engine = Gated(by_rank)
+    box = await open_box(refine=30, engine=engine)
     socket = await box.connect("/ws/transcribe/room-1")
     async with asyncio.timeout(5):
         for _ in range(60):
@@ -159,6 +160,9 @@ async def test_live_text_does_not_wait_while_the_second_hearing_hangs(open_box: 
         while lines < 12:
             lines += json.loads((await socket.receive()).data)["type"] == "transcript"
     await socket.close()
+    # All of it was committed while not one background decode came back.
+    assert lines == 12
+    assert not engine.gate.is_set()
 
 
 async def test_a_shutdown_leaves_what_waits_with_its_live_text_and_tells_who_asked(open_box: Open):

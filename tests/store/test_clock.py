@@ -65,8 +65,10 @@ async def test_a_person_knows_better(database: Database) -> None:
 async def test_a_mark_of_a_wrong_clock_can_be_put_back(database: Database) -> None:
     retention = Retention(database, TERMS)
     await retention.purge(NOW + 365 * DAY)
+    with pytest.raises(ClockDoubtful):
+        await retention.purge(NOW)
     await retention.purge(NOW, clock_is_right=True)
-    await retention.purge(NOW + DAY)
+    assert (await retention.purge(NOW + DAY)).sessions == 0
 
 
 @pytest.mark.parametrize("delivered", [datetime(1970, 1, 2, tzinfo=UTC), BEGAN - 2 * DAY])

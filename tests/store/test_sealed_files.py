@@ -22,6 +22,7 @@ from ambientd.core.record import Consent, Details, EndReason, Refinement, Sessio
 from ambientd.errors import StoreUnavailable
 from ambientd.store import selftest
 from ambientd.store.database import Database, open_database
+from ambientd.store.deliveries import Outbox
 from ambientd.store.endings import destroy
 from ambientd.store.lines import Lines
 from ambientd.store.refusals import SealBroken
@@ -356,6 +357,16 @@ class TestFileOfBefore:
             assert readable(path, CANARY) == []
         assert readable(path, CANARY) == []
         assert not list(path.parent.glob("*backup*"))
+
+    async def test_what_ended_before_there_was_an_outbox_is_delivered_once(self, path: Path) -> None:
+        file_of_0001.write(path)
+        for _ in range(2):
+            async with open_database(path) as database:
+                await Sessions(database).recover()
+                rows = await Outbox(database).items()
+        sizes = {row.session_id: row.size for row in rows}
+        assert sizes == {f"s{number}": len(" ".join(file_of_0001.texts(number, 4))) for number in range(3)}
+        assert len(rows) == 3
 
     async def test_the_backup_stays_until_every_word_is_proven(
         self, path: Path, monkeypatch: pytest.MonkeyPatch

@@ -73,6 +73,7 @@ async def test_the_schedule_wakes_it_without_anybody(box: Box) -> None:
             return (await counts(courier))[UploadStatus.DELIVERED] == 1
 
         await until(delivered)
+    assert await box.received() == {"Good morning.": 1}
 
 
 async def test_a_failure_is_tried_again_by_itself(box: Box, courier: Courier) -> None:
@@ -182,6 +183,7 @@ async def test_a_secret_that_others_may_read_is_told_and_nothing_is_lost(box: Bo
             return (await counts(courier))[UploadStatus.DELIVERED] == 1
 
         await until(delivered)
+    assert await box.received() == {"Good morning.": 1}
 
 
 async def test_questions_that_cannot_be_read_leave_no_open_client_behind(
