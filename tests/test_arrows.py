@@ -13,6 +13,7 @@ MAY_USE = {
     "core": {"errors"},
     "engine": {"core", "errors"},
     "store": {"core", "errors"},
+    "capture": {"core", "errors"},
     "session": {"core", "store", "errors"},
     "sync": {"core", "store", "errors"},
     "api": {"core", "store", "session", "errors"},
@@ -30,7 +31,7 @@ ONE_DOOR = {
     "cryptography": "store/",
     "prometheus_client": "api/",
     "apscheduler": "sync/schedule.py",
-    "soxr": ("session/intake.py", "audiofile.py"),
+    "soxr": ("session/intake.py", "audiofile.py", "capture/conversion.py"),
 }
 """Outside package -> where alone it may be imported; ``None`` for nowhere."""
 

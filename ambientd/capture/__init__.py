@@ -1,0 +1,1 @@
+"""The sound card: a process of its own reads it, and this room looks after that process."""
