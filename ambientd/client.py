@@ -20,12 +20,10 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from ambientd.client_address import DEFAULT_URL, base, connecting
 from ambientd.client_events import Connected, Event, ServerError, SessionEnded, parse
 from ambientd.core.audio import BYTES_PER_SAMPLE, RATE
 from ambientd.errors import AmbientError
-
-DEFAULT_URL: Final = "http://localhost:8000"
-"""Where the daemon listens unless told otherwise."""
 
 _OPENING_SECONDS: Final = 10.0
 """Patience for the connection and for the daemon's first message."""
@@ -216,7 +214,7 @@ async def connect(
         address = address.update_query(resume=1)
     # No limit on the whole, since a session lasts hours.  And no heartbeat from this side: while the daemon
     # takes no more audio its answer is late, and a busy daemon would look like a dead one.
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as http:
+    async with connecting(url, aiohttp.ClientTimeout(total=None)) as http:
         try:
             async with asyncio.timeout(_OPENING_SECONDS):
                 socket = await http.ws_connect(
@@ -249,7 +247,7 @@ async def fetch_transcript(session_id: str, form: str, *, url: str = DEFAULT_URL
     query = {"format": form} if tier == "final" else {"format": form, "tier": tier}
     try:
         async with (
-            aiohttp.ClientSession(timeout=limits) as http,
+            connecting(url, limits) as http,
             http.get(address.with_query(query)) as response,
         ):
             if response.status != 200:  # noqa: PLR2004  HTTP's "OK"
@@ -303,7 +301,7 @@ async def _asked(
     """One call of the REST interface."""
     try:
         async with (
-            aiohttp.ClientSession(timeout=patience) as http,
+            connecting(url, patience) as http,
             http.request(method, address, data=data) as response,
         ):
             fields = await response.json() if response.content_type == "application/json" else {}
@@ -323,8 +321,8 @@ def websocket_address(url: str, *, session_id: str | None = None, partials: bool
     Raises:
         DaemonUnreachable: ``url`` is no address.
     """
-    base = _base(url)
-    address = base.with_scheme("wss" if base.scheme == "https" else "ws").joinpath("ws/transcribe")
+    daemon = _base(url)
+    address = daemon.with_scheme("wss" if daemon.scheme == "https" else "ws").joinpath("ws/transcribe")
     if session_id is not None:
         address = address.joinpath(quote(session_id, safe=""), encoded=True)
     return address.with_query(partials=1) if partials else address
@@ -333,13 +331,9 @@ def websocket_address(url: str, *, session_id: str | None = None, partials: bool
 def _base(url: str) -> URL:
     """The daemon's own address, ``http`` or ``https``, from any way of giving it."""
     try:
-        given = URL(url if "://" in url else f"http://{url}")
-        base = given.with_scheme({"ws": "http", "wss": "https"}.get(given.scheme, given.scheme))
+        return base(url)
     except ValueError as error:
         raise _unreachable(url) from error
-    if base.scheme not in {"http", "https"} or base.host is None:
-        raise _unreachable(url)
-    return base.with_path(base.path.rstrip("/").removesuffix("/ws/transcribe"), keep_query=False)
 
 
 async def _greeting(socket: aiohttp.ClientWebSocketResponse) -> Connected:

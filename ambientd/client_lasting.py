@@ -15,7 +15,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final, Self
 
-from ambientd.client import DEFAULT_URL, Connection, DaemonUnreachable, Disconnected, Refused, connect, paced
+from ambientd.client import Connection, DaemonUnreachable, Disconnected, Refused, connect, paced
+from ambientd.client_address import DEFAULT_URL
 from ambientd.client_events import Connected, Event, Transcript
 from ambientd.core.audio import BYTES_PER_SAMPLE, RATE
 

@@ -27,6 +27,7 @@ from ambientd.api.app import application
 from ambientd.api.services import About, Services
 from ambientd.config import Settings
 from ambientd.config.syncing import Sync, hours, zone
+from ambientd.control import open_control
 from ambientd.core.audio import RATE, samples
 from ambientd.core.record import Box
 from ambientd.core.retry import Backoff
@@ -366,4 +367,5 @@ async def _open_door(stack: AsyncExitStack, app: web.Application, settings: Sett
             f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}",
             hint="Stop what uses the port, or set server.port.",
         ) from error
+    await stack.enter_async_context(open_control(runner, settings.server.control_socket))
     return Door(host, runner.addresses[0][1])

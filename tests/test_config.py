@@ -509,3 +509,20 @@ def test_every_language_is_one_that_whisper_knows_by_that_number() -> None:
     cpp = pytest.importorskip("_pywhispercpp")
     known = [cpp.whisper_lang_str(number) for number in range(cpp.whisper_lang_max_id() + 1)]
     assert set(known[:99]) == LANGUAGES
+
+
+class TestControlSocket:
+    def test_it_is_beside_the_database_or_where_systemd_says(self) -> None:
+        assert load(environ={"AMBIENTD_STORE__DIRECTORY": "/data"}).server.control_socket == Path(
+            "/data/control.sock"
+        )
+        settings = load(environ=HOME | {"RUNTIME_DIRECTORY": "/run/ambientd"})
+        assert settings.server.control_socket == Path("/run/ambientd/control.sock")
+        assert settings.origin("server", "control_socket") == "default, from $RUNTIME_DIRECTORY"
+
+    def test_a_path_the_system_cannot_take_is_a_fault_where_it_was_set(self, tmp_path: Path) -> None:
+        long = "/" + "x" * 107
+        assert "at most 107 bytes" in faults(AMBIENTD_SERVER__CONTROL_SOCKET=long)[0]
+        assert load(environ=HOME | {"AMBIENTD_STORE__DIRECTORY": long}).server.control_socket.name == (
+            "control.sock"
+        )

@@ -11,6 +11,7 @@ from aiohttp import web
 from ambientd.api import (
     auditing,
     backups,
+    checks,
     details,
     health,
     history,
@@ -51,6 +52,7 @@ def application(services: Services) -> web.Application:
         health,
         auditing,
         backups,
+        checks,
         purging,
         status,
         sync,

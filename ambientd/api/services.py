@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from ambientd.core.checks import Finding
 from ambientd.core.decoding import Load
 from ambientd.core.delivery import SyncStatus, Upload
 from ambientd.core.vocabulary import Vocabulary
@@ -126,6 +127,10 @@ class Transfer(Source, Protocol):
         ...
 
 
+Check = Callable[[], Awaitable[Sequence[Finding]]]
+"""Looks at one part of the box, now; what it cannot find out is a finding too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything behind the door."""
@@ -160,6 +165,8 @@ class Services:
     web: Path | None
     """Folder of the pages; ``None`` serves none."""
     about: About = field(default_factory=About)
+    checks: tuple[Check, ...] = ()
+    """What other rooms look at, for ``/api/v1/checks``."""
 
 
 SERVICES = web.AppKey("services", Services)

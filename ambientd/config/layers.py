@@ -128,8 +128,16 @@ def of_this_machine(stronger: list[Layer], environ: Mapping[str, str]) -> Layer:
     if state is None:
         faults = ["store.directory: no home directory is known, so it must be set (default)"]
         state = STATE_OF_ROOT
-    values = {"store": {"directory": str(state)}, "models": {"directory": str(state / "models")}}
-    return Layer("default", values, {"store.directory": origin}, faults)
+    runtime = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    values = {
+        "store": {"directory": str(state)},
+        "models": {"directory": str(state / "models")},
+        "server": {"control_socket": str(Path(runtime or state) / "control.sock")},
+    }
+    origins = {"store.directory": origin}
+    if runtime:
+        origins["server.control_socket"] = "default, from $RUNTIME_DIRECTORY"
+    return Layer("default", values, origins, faults)
 
 
 def _state_directory(environ: Mapping[str, str]) -> tuple[Path | None, str]:

@@ -14,6 +14,10 @@ BYTES_PER_SAMPLE: Final = 2
 """Signed 16-bit PCM on the wire."""
 
 
+LONGEST_SOCKET: Final = 107
+"""Bytes.  Source: ``sun_path`` in unix(7), without the NUL behind it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A combination that must hold."""
@@ -62,6 +66,15 @@ RULES: Final = (
         ("engine.language", "engine.model"),
         lambda s: s.engine.language == "en" or not s.engine.model.endswith(".en"),
         'must be "en": models whose name ends in ".en" know English only',
+    ),
+    Rule(
+        ("server.control_socket",),
+        # A default that is too long is told by the daemon, which does without: the directory is right as it is.
+        lambda s: (
+            len(bytes(s.server.control_socket)) <= LONGEST_SOCKET
+            or s.origin("server", "control_socket").startswith("default")
+        ),
+        f"must have at most {LONGEST_SOCKET} bytes, the system's limit for the path of a socket",
     ),
     Rule(
         ("sync.url", "sync.profile"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr
@@ -69,6 +70,11 @@ class Server(Table):
     """Largest WebSocket frame; a larger one closes the connection (1009): none can fill the memory."""
     shutdown_timeout: Seconds = Field(default=20.0, ge=0.1, le=600)
     """Time that running sessions have to finish when the service stops."""
+    control_socket: Annotated[Directory, Packaged("/run/ambientd/control.sock")] = Path(
+        "/run/ambientd/control.sock"
+    )
+    """Unix socket for ambientctl, for the daemon's user and group; by default control.sock in systemd's
+    $RUNTIME_DIRECTORY, else beside the database."""
 
     @property
     def is_loopback(self) -> bool:

@@ -3,27 +3,75 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiohttp
 import click
 
-from ambientd.client import DEFAULT_URL, DaemonUnreachable, Refused
+from ambientd.client import DaemonUnreachable, Refused
+from ambientd.client_address import DEFAULT_URL, base, connecting, socket_path
+from ambientd.ctl import settings
+from ambientd.errors import ConfigError
 
 ANSWER_SECONDS: Final = 600.0
 """Patience for the next byte: a purge of thousands of sessions, a backup of gigabytes, come after a while."""
 
 CONNECT_SECONDS: Final = 5.0
 
+PACKAGED: Final = Path("/run/ambientd/control.sock")
+"""Where the packaged service has its socket: a shell has no ``$RUNTIME_DIRECTORY`` to tell."""
+
 T = TypeVar("T")
 
-at_url = click.option("--url", default=DEFAULT_URL, show_default=True, help="Where the daemon is.")
+
+def address() -> str:
+    """Where the daemon is when nobody says: its control socket if there is one, else its port on this machine.
+
+    Settings that are faulty stop no command that only speaks to a running daemon.
+    """
+    try:
+        found = settings()
+    except ConfigError:
+        return f"unix:{PACKAGED}" if PACKAGED.is_socket() else DEFAULT_URL
+    sockets = [found.server.control_socket]
+    if found.origin("store", "directory").startswith("default"):
+        sockets.append(PACKAGED)
+    for path in sockets:
+        try:
+            if path.is_socket():
+                return f"unix:{path}"
+        except OSError:  # a directory that this user may not enter; the port may be open to him
+            continue
+    if not found.server.is_loopback or not found.server.port:
+        return DEFAULT_URL
+    host = f"[{found.server.host}]" if ":" in found.server.host else found.server.host
+    return f"http://{host}:{found.server.port}"
 
 
-def ask(url: str, method: str, path: str, *, query: dict[str, str] | None = None, body: object = None) -> Any:
+at_url = click.option(
+    "--url",
+    default=address,
+    show_default="its control socket, else its port on this machine",
+    help="Where the daemon is: an address, or unix:PATH.",
+)
+
+
+def ask(
+    url: str,
+    method: str,
+    path: str,
+    *,
+    query: dict[str, str] | None = None,
+    body: object = None,
+    patience: float = ANSWER_SECONDS,
+) -> Any:
     """What the daemon answers, as JSON.
+
+    patience: seconds for each step of the answer.
 
     Raises:
         DaemonUnreachable: nothing answers there.
@@ -33,7 +81,7 @@ def ask(url: str, method: str, path: str, *, query: dict[str, str] | None = None
     async def whole(answer: aiohttp.ClientResponse) -> Any:
         return await answer.json()
 
-    return asyncio.run(_call(url, method, path, whole, query=query, body=body))
+    return asyncio.run(_call(url, method, path, whole, query=query, body=body, patience=patience))
 
 
 def copy(
@@ -67,26 +115,36 @@ async def _call(
     *,
     query: dict[str, str] | None = None,
     body: object = None,
+    patience: float = ANSWER_SECONDS,
 ) -> Any:
-    address = (url if "://" in url else f"http://{url}").rstrip("/") + path
     # None for the whole: a backup of many gigabytes comes as long as it comes.
-    limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS)
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=patience)
+    try:
+        target = f"{str(base(url)).rstrip('/')}{path}"
+    except ValueError as error:
+        raise DaemonUnreachable(
+            f"{url} is no address.", hint="Give one such as http://localhost:8000."
+        ) from error
     try:
         async with (
-            aiohttp.ClientSession(timeout=limits) as http,
-            http.request(method, address, params=query, json=body) as answer,
+            connecting(url, limits) as http,
+            http.request(method, target, params=query, json=body) as answer,
         ):
             if answer.status >= 400:  # noqa: PLR2004 - HTTP's first error
                 raise Refused(answer.status, _detail(answer.status, await answer.text()))
             return await take(answer)
     except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-        raise DaemonUnreachable(
-            f"No daemon answers at {url}.", hint="Start it (systemctl start ambientd), or give its --url."
-        ) from error
+        raise DaemonUnreachable(f"No daemon answers at {url}.", hint=_hint(url, error)) from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise DaemonUnreachable(
-            f"The daemon at {url} did not answer to its end.", hint="Look at its log: journalctl -u ambientd"
+            f"The daemon at {url} did not answer to its end.", hint="Look at its log: ambientctl logs"
         ) from error
+
+
+def _hint(url: str, error: Exception) -> str:
+    if getattr(error, "errno", None) == errno.EACCES and socket_path(url) is not None:
+        return "Its socket is for the daemon's user and group: use sudo, or join the group ambientd."
+    return "Start it (systemctl start ambientd), or give its --url."
 
 
 def _detail(status: int, text: str) -> str:

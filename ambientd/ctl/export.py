@@ -10,7 +10,8 @@ from typing import Final
 
 import click
 
-from ambientd.client import DEFAULT_URL, Refused, fetch_transcript
+from ambientd.client import Refused, fetch_transcript
+from ambientd.ctl import daemon
 from ambientd.errors import ClientError
 
 _UNKNOWN: Final = 404
@@ -19,7 +20,7 @@ _UNKNOWN: Final = 404
 
 @click.command()
 @click.argument("session")
-@click.option("--url", default=DEFAULT_URL, show_default=True, help="Where the daemon is.")
+@daemon.at_url
 @click.option(
     "--format",
     "form",

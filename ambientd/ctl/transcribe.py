@@ -15,10 +15,11 @@ from typing import Final
 import click
 
 from ambientd.audiofile import read_audio
-from ambientd.client import DEFAULT_URL, Disconnected, fetch_transcript
+from ambientd.client import Disconnected, fetch_transcript
 from ambientd.client_events import Connected, Event, Gap, Other, Partial, ServerError, Transcript
 from ambientd.client_lasting import Lasting, lasting
 from ambientd.core.audio import seconds
+from ambientd.ctl import daemon
 from ambientd.ctl.display import Display, plain
 from ambientd.ctl.offline import transcribe_offline
 from ambientd.errors import AmbientError
@@ -52,7 +53,7 @@ class _Hearing:
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
-@click.option("--url", default=DEFAULT_URL, show_default=True, help="Where the daemon is.")
+@daemon.at_url
 @click.option("--session-id", help="Name the session: 1 to 64 of the characters A-Z a-z 0-9 . _ -")
 @click.option(
     "--realtime/--fast",

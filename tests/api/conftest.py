@@ -17,7 +17,7 @@ from served import Box, Open
 
 from ambientd.api import metrics
 from ambientd.api.app import application
-from ambientd.api.services import Services
+from ambientd.api.services import Check, Services
 from ambientd.core.record import Box as Appliance
 from ambientd.core.segmenter import Detect
 from ambientd.glossary import Glossary
@@ -61,6 +61,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             detector: Detect = detect,
             queue: int = 4,
             glossary: Glossary | None = None,
+            checks: tuple[Check, ...] = (),
             **terms: Any,
         ) -> Box:
             engine = engine or Engine()
@@ -132,6 +133,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     max_frame_bytes=262_144,
                     heartbeat=heartbeat,
                     web=ROOT / "web",
+                    checks=checks,
                 )
             )
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)

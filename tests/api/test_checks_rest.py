@@ -1,0 +1,46 @@
+"""``GET /api/v1/checks``: what the daemon finds wrong with itself, and what other rooms add."""
+
+from served import Open
+
+from ambientd.core.checks import Finding, Severity
+
+
+async def test_a_sound_box_says_so_for_each_thing_looked_at(box):
+    async with box.http.get(f"{box.url}/api/v1/checks") as answer:
+        told = await answer.json()
+    assert answer.status == 200
+    assert told["status"] == "ok"
+    assert {each["id"] for each in told["checks"]} == {
+        "store.writable",
+        "store.disk",
+        "store.damaged",
+        "clock.trusted",
+        "audit.owed",
+        "engine.load",
+        "sync.outbox",
+    }
+
+
+async def test_a_full_disk_is_critical_and_comes_first(open_box: Open):
+    box = await open_box(low_water=2**60)
+    async with box.http.get(f"{box.url}/api/v1/checks") as answer:
+        told = await answer.json()
+    assert told["status"] == "critical"
+    assert told["checks"][0]["id"] == "store.disk"
+    assert told["checks"][0]["command"]
+
+
+async def test_other_rooms_findings_are_there_and_a_check_that_fails_is_one_itself(open_box: Open):
+    async def microphone() -> list[Finding]:
+        return [Finding("capture.microphone", "Microphone", Severity.NOTE, "It is off.")]
+
+    async def broken() -> list[Finding]:
+        raise ValueError("Maria Gonzalez")
+
+    box = await open_box(checks=(microphone, broken))
+    async with box.http.get(f"{box.url}/api/v1/checks") as answer:
+        text = await answer.text()
+        told = {each["id"]: each for each in (await answer.json())["checks"]}
+    assert told["capture.microphone"]["severity"] == "note"
+    assert told["checks.broken"]["severity"] == "critical"
+    assert "Gonzalez" not in text
