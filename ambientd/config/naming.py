@@ -23,13 +23,19 @@ def _file(text: str) -> str:
     return text
 
 
+def _headings(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not hold control characters")
+    return text
+
+
 class Vocabulary(Table):
     """Names the engine is helped to spell: medicines, procedures, people."""
 
     file: Annotated[str, AfterValidator(_file)] = "default"
     """Plain text, one name a line; "default" takes /etc/ambientd/vocabulary.txt if it exists, else the list that comes
     with ambientd; empty takes none."""
-    specialities: str = ""
+    specialities: Annotated[str, AfterValidator(_headings)] = ""
     """Headings of the file whose names count, with commas between; empty takes all."""
 
     @property
