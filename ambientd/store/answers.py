@@ -15,8 +15,9 @@ from ambientd.core.answers import Answer, Question
 from ambientd.core.delivery import AnswersStatus, Upload
 from ambientd.store import tables
 from ambientd.store.database import Database
-from ambientd.store.deliveries import FARTHEST, find
+from ambientd.store.deliveries import FARTHEST
 from ambientd.store.facts import fact, remember
+from ambientd.store.parcels import find
 from ambientd.store.rows import answer_of, answer_row, moment, moment_text
 from ambientd.store.vault import seal_of
 

@@ -7,30 +7,39 @@ what is certain of that call.  So whatever a crash leaves in flight may or may n
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ambientd.core.delivery import (
     AnswersStatus,
-    Part,
     PartStatus,
     Upload,
     UploadStatus,
-    cuts,
 )
-from ambientd.core.record import Details, SessionRecord
 from ambientd.store import tables
 from ambientd.store.audit import record
 from ambientd.store.database import Database
-from ambientd.store.lines import final_table, read_openable
-from ambientd.store.outbox import measured, release, sealed_digest
+from ambientd.store.lines import read_text
+from ambientd.store.outbox import measured, release
+from ambientd.store.parcels import (
+    Parcel,
+    all_in_flight,
+    change,
+    change_part,
+    cut,
+    find,
+    mark_next,
+    rows,
+    settle,
+    with_parts,
+    withdrawn,
+)
 from ambientd.store.refusals import SealBroken
-from ambientd.store.rows import SESSION, details_of, full_text_of, moment_text, part_of, session_of, upload_of
-from ambientd.store.vault import Place, seal_of
+from ambientd.store.rows import SESSION, details_of, moment_text, session_of, upload_of
+from ambientd.store.vault import seal_of
 
 _upload = tables.uploads.c
 _part = tables.parts.c
@@ -40,22 +49,6 @@ FARTHEST: Final = timedelta(hours=2)
 
 FARTHEST_HOLD: Final = timedelta(days=2)
 """The same for the wait for a final text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """What is needed to send one session."""
-
-    upload: Upload
-    record: SessionRecord
-    details: Details
-    text: str
-    fresh: bool
-    """Whether the part in flight was marked just now and has not been sent before."""
-
-    def words(self, part: Part) -> str:
-        """The text of one part."""
-        return self.text[part.start : part.end]
 
 
 class Outbox:
@@ -83,7 +76,9 @@ class Outbox:
         for upload_id, session_id in found:
 
             async def work(connection: AsyncConnection, session_id: str = session_id) -> None:
-                await release(connection, session_id, text=await _text(connection, session_id), at=now)
+                await release(
+                    connection, session_id, text=await read_text(connection, session_id) or "", at=now
+                )
 
             try:
                 await self._database.transact(work)
@@ -128,17 +123,17 @@ class Outbox:
             upload = await find(connection, upload_id)
             if upload is None or upload.status not in {UploadStatus.PENDING, UploadStatus.IN_FLIGHT}:
                 return None
-            text = await _text(connection, upload.session_id)
+            text = await read_text(connection, upload.session_id) or ""
             if all(part.status is PartStatus.PENDING for part in upload.parts):
                 restored = upload.status is UploadStatus.IN_FLIGHT
-                upload = await _cut(connection, upload, text, most)
+                upload = await cut(connection, upload, text, most)
                 if restored:
                     # In flight, and no part of it: it comes from a backup, and any part may have been sent since.
-                    upload = await _all_in_flight(connection, upload)
+                    upload = await all_in_flight(connection, upload)
             fresh = all(part.status is not PartStatus.IN_FLIGHT for part in upload.parts)
             if fresh:
-                await _mark_next(connection, upload, by_the_centre)
-            await _set(
+                await mark_next(connection, upload, by_the_centre)
+            await change(
                 connection,
                 upload_id,
                 status=UploadStatus.IN_FLIGHT,
@@ -169,9 +164,9 @@ class Outbox:
 
         async def work(connection: AsyncConnection) -> bool:
             upload = await find(connection, upload_id)
-            if upload is None or await _withdrawn(connection, upload.session_id):
+            if upload is None or await withdrawn(connection, upload.session_id):
                 return False
-            await _set_part(
+            await change_part(
                 connection,
                 upload_id,
                 number,
@@ -204,7 +199,7 @@ class Outbox:
         """
 
         async def work(connection: AsyncConnection) -> Upload | None:
-            await _set_part(
+            await change_part(
                 connection,
                 upload_id,
                 number,
@@ -215,9 +210,9 @@ class Outbox:
             upload = await find(connection, upload_id)
             if upload is None:
                 return None
-            await _set(connection, upload_id, last_error=None, server_errors=0)
+            await change(connection, upload_id, last_error=None, server_errors=0)
             if all(part.status is PartStatus.DELIVERED for part in upload.parts):
-                await _set(
+                await change(
                     connection,
                     upload_id,
                     status=UploadStatus.DELIVERED,
@@ -227,10 +222,10 @@ class Outbox:
                     answers_at=moment_text(now) if answers else None,
                 )
                 await _told(connection, "delivery.arrived", upload.session_id)
-            elif upload.status is UploadStatus.IN_FLIGHT and not await _withdrawn(
+            elif upload.status is UploadStatus.IN_FLIGHT and not await withdrawn(
                 connection, upload.session_id
             ):
-                await _mark_next(connection, upload, by_the_centre)
+                await mark_next(connection, upload, by_the_centre)
             return await find(connection, upload_id)
 
         return await self._database.transact(work)
@@ -254,7 +249,7 @@ class Outbox:
         counted[True] = {"server_errors": _upload.server_errors + 1}
 
         async def work(connection: AsyncConnection) -> None:
-            await _settle(connection, upload_id, not_sent)
+            await settle(connection, upload_id, not_sent)
             # Not one that somebody has parked meanwhile.
             await connection.execute(
                 update(tables.uploads)
@@ -273,7 +268,7 @@ class Outbox:
         """Leave the row to a person; returns whether it was there to be parked."""
 
         async def work(connection: AsyncConnection) -> bool:
-            await _settle(connection, upload_id, not_sent)
+            await settle(connection, upload_id, not_sent)
             done = await connection.execute(
                 update(tables.uploads)
                 .where(
@@ -301,13 +296,13 @@ class Outbox:
             if upload is None or upload.status in {UploadStatus.DELIVERED, UploadStatus.HELD}:
                 return False
             if not upload.parts:  # parked before anything was sent: its text may have been refined since
-                text = await _text(connection, upload.session_id)
+                text = await read_text(connection, upload.session_id) or ""
                 if not text.strip():  # none of its lines opens: there is nothing to send
                     return False
-                await _set(
+                await change(
                     connection, upload_id, **await measured(connection, upload.session_id, upload_id, text)
                 )
-            await _set(
+            await change(
                 connection,
                 upload_id,
                 # Tried, and no part of it: it comes from a backup, and is looked for.
@@ -367,23 +362,23 @@ class Outbox:
         self, *, status: UploadStatus | None = None, limit: int = 100, offset: int = 0
     ) -> list[Upload]:
         """Rows with their parts, newest first."""
-        wanted = _uploads().order_by(_upload.created_at.desc(), _upload.id).limit(limit).offset(offset)
+        wanted = rows().order_by(_upload.created_at.desc(), _upload.id).limit(limit).offset(offset)
         if status is not None:
             wanted = wanted.where(_upload.status == status)
 
         async def work(connection: AsyncConnection) -> list[Upload]:
             found = [upload_of(row) for row in (await connection.execute(wanted)).mappings()]
-            return [await _with_parts(connection, upload) for upload in found]
+            return [await with_parts(connection, upload) for upload in found]
 
         return await self._database.query(work)
 
     async def named(self, name: str) -> list[Upload]:
         """The row of that id, or of the session of that id."""
-        wanted = _uploads().where(or_(_upload.id == name, _upload.session_id == name))
+        wanted = rows().where(or_(_upload.id == name, _upload.session_id == name))
 
         async def work(connection: AsyncConnection) -> list[Upload]:
             found = [upload_of(row) for row in (await connection.execute(wanted)).mappings()]
-            return [await _with_parts(connection, upload) for upload in found]
+            return [await with_parts(connection, upload) for upload in found]
 
         return await self._database.query(work)
 
@@ -422,102 +417,5 @@ def _flies(upload_id: str) -> ColumnElement[bool]:
     return select(_part.id).where(_part.id == upload_id, _part.status == PartStatus.IN_FLIGHT).exists()
 
 
-def _uploads() -> Select[tuple[Any, ...]]:
-    return select(tables.uploads)
-
-
-async def find(connection: AsyncConnection, upload_id: str) -> Upload | None:
-    """The row of that id with its parts, within a transaction."""
-    row = (await connection.execute(_uploads().where(_upload.id == upload_id))).mappings().one_or_none()
-    return None if row is None else await _with_parts(connection, upload_of(row))
-
-
-async def _with_parts(connection: AsyncConnection, upload: Upload) -> Upload:
-    found = await connection.execute(select(tables.parts).where(_part.id == upload.id).order_by(_part.part))
-    return replace(upload, parts=tuple(part_of(row) for row in found.mappings()))
-
-
-async def _text(connection: AsyncConnection, session_id: str) -> str:
-    """The session's final text."""
-    found = await connection.execute(
-        select(tables.sessions.c.session_id, tables.sessions.c.full_text).where(
-            tables.sessions.c.session_id == session_id
-        )
-    )
-    seal = await seal_of(connection, session_id)
-    return full_text_of(seal, found.mappings().one()) or ""
-
-
-async def _withdrawn(connection: AsyncConnection, session_id: str) -> bool:
-    """Whether the patient has withdrawn consent, as of this transaction: calls take long enough for that."""
-    found = await connection.execute(
-        select(tables.sessions.c.session_id, tables.sessions.c.details).where(
-            tables.sessions.c.session_id == session_id
-        )
-    )
-    return details_of(await seal_of(connection, session_id), found.mappings().one()).withdrawn
-
-
-async def _cut(connection: AsyncConnection, upload: Upload, text: str, most: int | None) -> Upload:
-    """Make the parts afresh: none of them has been sent."""
-    turns, at = [], 0
-    if most is not None and len(text) > most:
-        # A line that does not open is not in the text either: see ``endings``.
-        table = await final_table(connection, upload.session_id)
-        for line in (await read_openable(connection, upload.session_id, table))[0]:
-            turns.append(at)
-            at += len(line.text) + 1
-    await connection.execute(tables.parts.delete().where(_part.id == upload.id))
-    for number, (start, end) in enumerate(cuts(text, turns, most)):
-        raw = text[start:end].encode()
-        place = Place(tables.parts.name, "digest", f"{upload.id}/{number}")
-        await connection.execute(
-            insert(tables.parts).values(
-                id=upload.id,
-                part=number,
-                start=start,
-                end=end,
-                digest=await sealed_digest(connection, upload.session_id, place, raw),
-                size=len(raw),
-                status=PartStatus.PENDING,
-            )
-        )
-    return await _with_parts(connection, upload)
-
-
-async def _all_in_flight(connection: AsyncConnection, upload: Upload) -> Upload:
-    since = None if upload.attempted_at is None else moment_text(upload.attempted_at)
-    for part in upload.parts:
-        await _set_part(connection, upload.id, part.number, status=PartStatus.IN_FLIGHT, attempted_at=since)
-    return await _with_parts(connection, upload)
-
-
-async def _mark_next(connection: AsyncConnection, upload: Upload, by_the_centre: datetime) -> None:
-    following = next((part for part in upload.parts if part.status is PartStatus.PENDING), None)
-    if following is not None:
-        await _set_part(
-            connection,
-            upload.id,
-            following.number,
-            status=PartStatus.IN_FLIGHT,
-            attempted_at=moment_text(by_the_centre),
-        )
-
-
-async def _settle(connection: AsyncConnection, upload_id: str, not_sent: int | None) -> None:
-    if not_sent is not None:
-        await _set_part(connection, upload_id, not_sent, status=PartStatus.PENDING)
-
-
 async def _told(connection: AsyncConnection, action: str, session_id: str | None) -> None:
     await record(connection, actor="box", action=action, object=session_id, origin="sync")
-
-
-async def _set(connection: AsyncConnection, upload: str, /, **columns: Any) -> None:
-    await connection.execute(update(tables.uploads).where(_upload.id == upload).values(**columns))
-
-
-async def _set_part(connection: AsyncConnection, upload: str, number: int, /, **columns: Any) -> None:
-    await connection.execute(
-        update(tables.parts).where(_part.id == upload, _part.part == number).values(**columns)
-    )

@@ -24,9 +24,9 @@ from ambientd.core.transcript import Gap, Line
 from ambientd.store import audit, outbox, tables
 from ambientd.store.audit import Action
 from ambientd.store.facts import remember
-from ambientd.store.lines import read_gaps, read_lines, read_openable, write_metrics
+from ambientd.store.lines import read_gaps, read_lines, read_openable, read_text, write_metrics
 from ambientd.store.refusals import SealBroken, SessionNotOpen
-from ambientd.store.rows import full_text_of, full_text_row, moment_text
+from ambientd.store.rows import full_text_row, moment_text
 from ambientd.store.vault import seal_of, vault_of
 
 logger = logging.getLogger(__name__)
@@ -159,16 +159,15 @@ async def _end_unreadable(connection: AsyncConnection, record: SessionRecord, no
 
 async def owe(connection: AsyncConnection, *, now: datetime) -> None:
     """Put into the outbox what ended before this box had one, so that it is delivered too."""
-    wanted = select(tables.sessions.c.session_id, tables.sessions.c.full_text).where(
+    wanted = select(tables.sessions.c.session_id).where(
         tables.sessions.c.state != SessionState.OPEN,
         tables.sessions.c.ephemeral == 0,
         tables.sessions.c.transcript_length > 0,
         tables.sessions.c.session_id.not_in(select(tables.uploads.c.session_id)),
     )
-    for row in (await connection.execute(wanted)).mappings().all():
-        session_id = row["session_id"]
+    for (session_id,) in (await connection.execute(wanted)).all():
         try:
-            text = full_text_of(await seal_of(connection, session_id), row)
+            text = await read_text(connection, session_id)
         except SealBroken as error:
             # There is nothing to send; retention keeps it for a person.
             logger.error("session cannot be opened", extra={"session": session_id, "error": error})  # noqa: TRY400

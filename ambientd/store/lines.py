@@ -13,7 +13,7 @@ from ambientd.core.transcript import Gap, Line
 from ambientd.store import tables
 from ambientd.store.database import Database
 from ambientd.store.refusals import LineOutOfOrder, SealBroken, SessionNotOpen
-from ambientd.store.rows import gap_of, gap_row, line_of, line_row, metrics_row
+from ambientd.store.rows import full_text_of, gap_of, gap_row, line_of, line_row, metrics_row
 from ambientd.store.vault import seal_of
 
 
@@ -149,6 +149,21 @@ async def read_gaps(connection: AsyncConnection, session_id: str) -> list[Gap]:
         .order_by(tables.gaps.c.start_sample, tables.gaps.c.gap_id)
     )
     return [gap_of(row) for row in found.mappings()]
+
+
+async def read_text(connection: AsyncConnection, session_id: str) -> str | None:
+    """The final text of a session, within a transaction; ``None`` while it is open, or if there is none of that id.
+
+    Raises:
+        SealBroken: it does not open.
+    """
+    found = await connection.execute(
+        select(tables.sessions.c.session_id, tables.sessions.c.full_text).where(
+            tables.sessions.c.session_id == session_id
+        )
+    )
+    row = found.mappings().one_or_none()
+    return None if row is None else full_text_of(await seal_of(connection, session_id), row)
 
 
 async def write_metrics(connection: AsyncConnection, session_id: str, metrics: SessionMetrics) -> None:

@@ -27,14 +27,13 @@ from ambientd.store import audit, listing, outbox, refining, tables
 from ambientd.store.database import Database
 from ambientd.store.endings import Holds, destroy, end, end_crashed, owe, reopen
 from ambientd.store.facts import PERHAPS_DELIVERED, RESTORED, fact, remember
-from ambientd.store.lines import read_lines, write_metrics
+from ambientd.store.lines import read_lines, read_text, write_metrics
 from ambientd.store.listing import Wanted
 from ambientd.store.refining import mark
 from ambientd.store.refusals import NoSuchSession, SealBroken, SessionExists, SessionNotOpen
 from ambientd.store.rows import (
     details_of,
     details_row,
-    full_text_of,
     metrics_row,
     moment_text,
     session_of,
@@ -325,8 +324,7 @@ class Sessions:
         """
 
         async def read(connection: AsyncConnection) -> str:
-            row = await _words(connection, session_id, tables.sessions.c.full_text)
-            final = None if row is None else full_text_of(await seal_of(connection, session_id), row)
+            final = await read_text(connection, session_id)
             if final is not None:
                 return final
             return full_text(line.text for line in await read_lines(connection, session_id))

@@ -19,7 +19,8 @@ from typing import Final
 
 from ambientd.core.delivery import Part, PartStatus, Upload, UploadStatus
 from ambientd.errors import AmbientError, CentralRejected, CentralUnavailable
-from ambientd.store.deliveries import Outbox, Parcel
+from ambientd.store.deliveries import Outbox
+from ambientd.store.parcels import Parcel
 from ambientd.store.refusals import SealBroken
 from ambientd.sync.breaker import Breaker
 from ambientd.sync.central import Central

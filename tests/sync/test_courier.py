@@ -20,7 +20,7 @@ from ambientd.core.answers import joined, missing
 from ambientd.core.delivery import AnswersStatus, Part, SyncState, UploadStatus
 from ambientd.errors import ClientError
 from ambientd.store.answers import Answers
-from ambientd.store.deliveries import Parcel
+from ambientd.store.parcels import Parcel
 from ambientd.sync.courier import Courier, open_courier
 from ambientd.sync.profiles import Receipt
 from ambientd.sync.profiles.ambientai import AmbientAI

@@ -13,7 +13,7 @@ from central.faults import Fault
 from ambientd.core.delivery import AnswersStatus, Part, UploadStatus
 from ambientd.core.record import Consent, Details
 from ambientd.core.retry import Backoff
-from ambientd.store.deliveries import Parcel
+from ambientd.store.parcels import Parcel
 from ambientd.store.sessions import Sessions
 from ambientd.sync.breaker import Breaker
 from ambientd.sync.profiles import Claimed, Receipt

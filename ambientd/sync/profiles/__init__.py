@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 from ambientd.core.answers import Answer, Question
 from ambientd.core.delivery import Part
-from ambientd.store.deliveries import Parcel
+from ambientd.store.parcels import Parcel
 from ambientd.sync.central import Central
 from ambientd.sync.route import Route
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, StringConstraints, ValidationError
 from ambientd.core.answers import Answer, Question
 from ambientd.core.delivery import PART_CHARACTERS, Part
 from ambientd.errors import CentralRejected, CentralUnavailable, OperatorError
-from ambientd.store.deliveries import Parcel
+from ambientd.store.parcels import Parcel
 from ambientd.sync import secrets
 from ambientd.sync.central import Central, Reply, nonsense
 from ambientd.sync.profiles import Claimed, Receipt

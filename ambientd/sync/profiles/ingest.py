@@ -14,7 +14,7 @@ from ambientd.core.answers import Answer, Question
 from ambientd.core.delivery import Part
 from ambientd.core.record import Details, Refinement, SessionRecord
 from ambientd.errors import CentralRejected, CentralUnavailable, OperatorError
-from ambientd.store.deliveries import Parcel
+from ambientd.store.parcels import Parcel
 from ambientd.sync import secrets
 from ambientd.sync.central import Central, Reply, nonsense, settle
 from ambientd.sync.profiles import Claimed, Receipt
