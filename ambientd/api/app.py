@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from ambientd.api import (
     transcriptions,
     vocabulary,
 )
+from ambientd.api.access import Answer, access, open_to_all
 from ambientd.api.faults import faults
 from ambientd.api.services import SERVICES, Services
 
@@ -41,7 +41,7 @@ PAGE_HEADERS: Final = {
 
 def application(services: Services) -> web.Application:
     """The application for these services; it owns nothing and closes nothing."""
-    app = web.Application(middlewares=[faults])
+    app = web.Application(middlewares=[faults, access])
     app[SERVICES] = services
     rooms = (
         stream,
@@ -69,8 +69,9 @@ def application(services: Services) -> web.Application:
 def _add_pages(app: web.Application, folder: Path) -> None:
     """A route for each file there is now: no path a client can make up ever reaches the file system."""
 
-    def serve(path: Path) -> Callable[[web.Request], Awaitable[web.FileResponse]]:
-        async def page(_request: web.Request) -> web.FileResponse:
+    def serve(path: Path) -> Answer:
+        @open_to_all
+        async def page(_request: web.Request) -> web.StreamResponse:
             return web.FileResponse(path, headers=PAGE_HEADERS)
 
         return page

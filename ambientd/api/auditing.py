@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ambientd.api.operator import operator_only, peer
+from ambientd.api.access import allows
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
+from ambientd.core.access import Permission
 from ambientd.errors import ClientError
 from ambientd.store.audit import Action
 from ambientd.store.chain import Entry, Verdict
@@ -25,7 +27,7 @@ PAGE: Final = 1_000
 
 
 @routes.get("/api/v1/audit")
-@operator_only
+@allows(Permission.AUDIT)
 async def export(request: web.Request) -> web.StreamResponse:
     """All rows, oldest first, as ``format``: csv or ndjson (default)."""
     form = request.query.get("format", "ndjson")
@@ -48,7 +50,7 @@ async def export(request: web.Request) -> web.StreamResponse:
 
 
 @routes.get("/api/v1/audit/verify")
-@operator_only
+@allows(Permission.AUDIT)
 async def verify(request: web.Request) -> web.Response:
     """Follows the chain; ``broken_at`` names the first row whose link does not hold."""
     return web.json_response(told(await request.app[SERVICES].audit.verify()))

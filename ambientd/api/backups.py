@@ -10,8 +10,10 @@ from typing import Final
 
 from aiohttp import web
 
-from ambientd.api.operator import operator_only, peer
+from ambientd.api.access import allows
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
+from ambientd.core.access import Permission
 
 routes = web.RouteTableDef()
 
@@ -20,7 +22,7 @@ BLOCK: Final = 1 << 20
 
 
 @routes.post("/api/v1/backup")
-@operator_only
+@allows(Permission.RUN_BOX)
 async def backup(request: web.Request) -> web.StreamResponse:
     """A backup of the database as it is now, encrypted, and opened again before the first byte is sent.
 

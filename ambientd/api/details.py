@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from ambientd.api.operator import peer
+from ambientd.api.access import allows
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
-from ambientd.api.stream import check_origin
 from ambientd.core import details
+from ambientd.core.access import Permission
 from ambientd.errors import ClientError
 from ambientd.store.audit import Action
 
@@ -18,6 +19,7 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/api/v1/sessions/{session_id}/details")
+@allows(Permission.READ)
 async def read(request: web.Request) -> web.Response:
     """What the clinic has said of a session."""
     services, session_id = request.app[SERVICES], request.match_info["session_id"]
@@ -30,9 +32,9 @@ async def read(request: web.Request) -> web.Response:
 
 
 @routes.patch("/api/v1/sessions/{session_id}/details")
+@allows(Permission.AMEND)
 async def change(request: web.Request) -> web.Response:
     """Changes the fields that the body names, and answers with all of them."""
-    check_origin(request)
     fields = await json_object(request)
     now = datetime.now(UTC)
     amended = await request.app[SERVICES].sessions.amend(

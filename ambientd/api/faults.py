@@ -12,7 +12,9 @@ from ambientd.errors import AmbientError, ClientError, OperatorError
 logger = logging.getLogger(__name__)
 
 _STATUS = {
-    "operator_only": 403,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "locked": 423,
     "no_such_session": 404,
     "not_refined": 404,
     "no_such_copy": 404,

@@ -7,8 +7,10 @@ from contextlib import suppress
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from ambientd.api.access import allows, open_to_all
 from ambientd.api.metrics import deliveries
 from ambientd.api.services import SERVICES, Services
+from ambientd.core.access import Permission
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.store.copies import damaged
 
@@ -16,12 +18,14 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/healthz")
+@open_to_all
 async def alive(_request: web.Request) -> web.Response:
     """The event loop turns."""
     return web.json_response({"status": "ok"})
 
 
 @routes.get("/readyz")
+@open_to_all
 async def ready(request: web.Request) -> web.Response:
     """A session opened now would work: the model is loaded (or this would not answer) and the store is writable."""
     services = request.app[SERVICES]
@@ -59,6 +63,7 @@ def _warnings(services: Services) -> list[str]:
 
 
 @routes.get("/metrics")
+@allows(Permission.SEE_BOX)
 async def metrics(request: web.Request) -> web.Response:
     """All figures in Prometheus' text format."""
     services = request.app[SERVICES]

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from ambientd import __version__
-from ambientd.api.operator import peer
+from ambientd.api.access import allows
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES, Services
 from ambientd.core import export, fhir, protocol
+from ambientd.core.access import Permission
 from ambientd.core.delivery import UploadStatus
 from ambientd.core.final import open_gaps
 from ambientd.core.record import Refinement, SessionRecord, SessionState
@@ -30,6 +32,7 @@ FORMATS = "Use json, text, srt, vtt or fhir."
 
 
 @routes.get("/api/v1/sessions")
+@allows(Permission.READ)
 async def page(request: web.Request) -> web.Response:
     """Stored sessions, newest first: ``limit``, ``before`` or ``after`` (a cursor).
 
@@ -53,12 +56,14 @@ async def page(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/sessions/{session_id}")
+@allows(Permission.READ)
 async def one(request: web.Request) -> web.Response:
     """One session and its figures."""
     return web.json_response(record_fields(await _record(request)))
 
 
 @routes.get("/api/v1/sessions/{session_id}/transcript")
+@allows(Permission.READ)
 async def transcript(request: web.Request) -> web.Response:
     """What was said, as ``format``: json (default), text, srt, vtt, fhir; ``tier``: final (default), live, refined."""
     services: Services = request.app[SERVICES]

@@ -6,9 +6,10 @@ import json
 
 from aiohttp import web
 
+from ambientd.api.access import allows
 from ambientd.api.services import SERVICES
-from ambientd.api.stream import check_origin
 from ambientd.core import protocol
+from ambientd.core.access import Permission
 from ambientd.core.record import EndReason
 from ambientd.errors import ClientError
 
@@ -16,6 +17,7 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/api/v1/websocket/sessions")
+@allows(Permission.WATCH)
 async def active(request: web.Request) -> web.Response:
     """The live sessions and how many there may be."""
     registry = request.app[SERVICES].registry
@@ -35,9 +37,9 @@ async def active(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/websocket/sessions/{session_id}/end")
+@allows(Permission.STEER)
 async def end(request: web.Request) -> web.Response:
     """Ends a live session; answers once its last line is stored."""
-    check_origin(request)
     session = await request.app[SERVICES].registry.end(request.match_info["session_id"], EndReason.REST)
     return web.json_response(
         {
@@ -49,9 +51,9 @@ async def end(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/websocket/broadcast")
+@allows(Permission.ANNOUNCE)
 async def broadcast(request: web.Request) -> web.Response:
     """Sends a JSON object to every live session's clients."""
-    check_origin(request)
     try:
         message = json.loads(await request.text())
     except (ValueError, RecursionError, LookupError):  # LookupError: an unknown charset

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ambientd.api.operator import operator_only, peer
+from ambientd.api.access import allows
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
+from ambientd.core.access import Permission
 from ambientd.errors import ClientError
 from ambientd.store.retention import Plan
 
@@ -20,14 +22,14 @@ MOST_NAMED: Final = 1_000
 
 
 @routes.get("/api/v1/purge")
-@operator_only
+@allows(Permission.RUN_BOX)
 async def plan(request: web.Request) -> web.Response:
     """What a purge would do now, and why the rest stays."""
     return web.json_response(_told(await request.app[SERVICES].retention.plan(datetime.now(UTC))))
 
 
 @routes.post("/api/v1/purge")
-@operator_only
+@allows(Permission.RUN_BOX)
 async def purge(request: web.Request) -> web.Response:
     """Lets go of what has been kept long enough; answers when it is done.
 
@@ -50,7 +52,7 @@ async def purge(request: web.Request) -> web.Response:
 
 
 @routes.delete("/api/v1/sessions/{session_id}")
-@operator_only
+@allows(Permission.DELETE)
 async def delete(request: web.Request) -> web.Response:
     """Destroys a session that has ended; one that was not delivered only with ``{"force": true}`` in the body."""
     session_id = request.match_info["session_id"]
@@ -61,7 +63,7 @@ async def delete(request: web.Request) -> web.Response:
 
 
 @routes.delete("/api/v1/copies/{name}")
-@operator_only
+@allows(Permission.RUN_BOX)
 async def delete_copy(request: web.Request) -> web.Response:
     """Deletes a file beside the database: a damaged one, one that was replaced, one from before an upgrade."""
     name = request.match_info["name"]

@@ -7,10 +7,11 @@ from typing import Final
 
 from aiohttp import web
 
+from ambientd.api.access import allows
 from ambientd.api.history import record_fields
-from ambientd.api.operator import peer
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
-from ambientd.api.stream import check_origin
+from ambientd.core.access import Permission
 from ambientd.errors import ClientError
 from ambientd.store.search import search
 
@@ -24,12 +25,12 @@ LONGEST: Final = 200
 
 
 @routes.post("/api/v1/sessions/search")
+@allows(Permission.READ)
 async def find(request: web.Request) -> web.Response:
     """``{"words": ["…"], "limit": 20}``: the newest ended sessions that hold all the words, with a passage.
 
     A POST although it changes nothing: what is searched for may name a patient, and addresses end up in logs.
     """
-    check_origin(request)
     words, limit = _asked(await request.text())
     services = request.app[SERVICES]
     await services.audit.record(actor="client", action="transcript.searched", origin=peer(request))

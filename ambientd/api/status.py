@@ -5,12 +5,15 @@ from __future__ import annotations
 from aiohttp import web
 
 from ambientd import __version__
+from ambientd.api.access import allows
 from ambientd.api.services import SERVICES
+from ambientd.core.access import Permission
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/api/v1/status")
+@allows(Permission.SEE_BOX)
 async def status(request: web.Request) -> web.Response:
     """Version, engine, what tuning found, load and lateness; seconds unless the name says otherwise."""
     services = request.app[SERVICES]

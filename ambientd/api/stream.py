@@ -12,14 +12,16 @@ import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
+from ambientd.api.access import allows
+from ambientd.api.farewell import SEND_PATIENCE, code_of, refuse
 from ambientd.api.services import SERVICES, Services
 from ambientd.core import details, protocol
+from ambientd.core.access import Permission
 from ambientd.core.record import EndReason
-from ambientd.errors import AmbientError, ClientError, StoreUnavailable
+from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.session.hold import Hold, taken_over
 from ambientd.session.hub import Listener
 from ambientd.session.session import Session
@@ -35,9 +37,6 @@ PATIENCE: Final = 4.0
 TOKEN_PATIENCE: Final = 10.0
 """Seconds a client that wants to resume has to say so."""
 
-SEND_PATIENCE: Final = 30.0
-"""Seconds a peer may leave one message unread once the system's own buffers are full."""
-
 _FAREWELLS: Final = {EndReason.SHUTDOWN: protocol.CLOSE_GOING_AWAY, EndReason.ERROR: protocol.CLOSE_ERROR}
 """Reason of the session's end -> close code, where that is not the ordinary one."""
 
@@ -48,10 +47,10 @@ are read to their end, so that the client can be told why."""
 
 @routes.get("/ws/transcribe")
 @routes.get("/ws/transcribe/{session_id}")
+@allows(Permission.RECORD)
 async def transcribe(request: web.Request) -> web.WebSocketResponse:
     """One client's conversation."""
     services = request.app[SERVICES]
-    check_origin(request)
     socket = web.WebSocketResponse(
         autoping=False,
         max_msg_size=max(HARD_LIMIT, services.max_frame_bytes),
@@ -123,42 +122,6 @@ def greeting(session: Session, services: Services, *, resumed: bool) -> protocol
         resume_token=session.resume_token,
         ephemeral=session.terms.ephemeral,
     )
-
-
-async def refuse(socket: web.WebSocketResponse, error: AmbientError) -> None:
-    """Tells why there will be no session, in a message and in the close frame, and closes."""
-    code = error.close_code if isinstance(error, ClientError) else protocol.CLOSE_ERROR
-    # A close frame holds at most 123 bytes of reason.  Source: RFC 6455 section 5.5.
-    reason = error.message if isinstance(error, ClientError) else "store unavailable"
-    try:
-        # A connection that was taken over is most likely dead, and takes nothing any more.
-        async with asyncio.timeout(SEND_PATIENCE):
-            await socket.send_json(protocol.error(error))
-            await socket.close(code=code or protocol.CLOSE_POLICY, message=reason.encode()[:123])
-    except (ConnectionResetError, TimeoutError):
-        return
-
-
-def code_of(error: AmbientError) -> str:
-    """The code under which an error is told and counted."""
-    return str(protocol.error(error)["code"])
-
-
-def check_origin(request: web.Request) -> None:
-    """Refuses a page of another site that tries to speak to the box through the browser of someone near it.
-
-    Programs send no Origin.  A page opened from a file sends ``null``: the engineer's page works that way.  A box that
-    listens on the loopback only also refuses foreign names for itself: a site's own name can be made to point here.
-
-    Raises:
-        HTTPForbidden: the page came from elsewhere.
-    """
-    origin = request.headers.get("Origin")
-    # A sandboxed frame of any site sends null too, so it may open a session of its own and do nothing else.
-    if origin is None or (origin == "null" and request.method == "GET"):
-        return
-    if urlsplit(str(origin)).netloc != request.host:
-        raise web.HTTPForbidden(text="This page may not connect: it was not served by this box.")
 
 
 async def _open(

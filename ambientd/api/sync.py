@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ambientd.api.operator import operator_only, peer
+from ambientd.api.access import allows
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
+from ambientd.core.access import Permission
 from ambientd.core.answers import joined, missing
 from ambientd.core.delivery import SyncStatus, Upload, UploadStatus
 from ambientd.errors import ClientError
@@ -21,13 +23,14 @@ LARGEST_PAGE: Final = 1_000
 
 
 @routes.get("/api/v1/sync")
+@allows(Permission.SYNC)
 async def status(request: web.Request) -> web.Response:
     """State, queue, last success, last error, next run."""
     return web.json_response(_status(await request.app[SERVICES].sync.status()))
 
 
 @routes.post("/api/v1/sync/run")
-@operator_only
+@allows(Permission.SYNC)
 async def run(request: web.Request) -> web.Response:
     """Try every row at once; answers before it is done."""
     services = request.app[SERVICES]
@@ -37,7 +40,7 @@ async def run(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/sync/pause")
-@operator_only
+@allows(Permission.SYNC)
 async def pause(request: web.Request) -> web.Response:
     """Call nobody until resumed, over restarts too."""
     services = request.app[SERVICES]
@@ -47,7 +50,7 @@ async def pause(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/sync/resume")
-@operator_only
+@allows(Permission.SYNC)
 async def resume(request: web.Request) -> web.Response:
     """Go on."""
     services = request.app[SERVICES]
@@ -57,6 +60,7 @@ async def resume(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/sync/items")
+@allows(Permission.SYNC)
 async def items(request: web.Request) -> web.Response:
     """Rows of the outbox, newest first: ``state``, ``limit``, ``offset``; or ``match``: a row's or session's id."""
     wanted = _state(request)
@@ -73,7 +77,7 @@ async def items(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/sync/items/{id}/retry")
-@operator_only
+@allows(Permission.SYNC)
 async def retry(request: web.Request) -> web.Response:
     """Try one row at once, parked or not."""
     services = request.app[SERVICES]
@@ -85,7 +89,7 @@ async def retry(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/sync/items/{id}/park")
-@operator_only
+@allows(Permission.SYNC)
 async def park(request: web.Request) -> web.Response:
     """Send one row no more until it is retried."""
     services = request.app[SERVICES]
@@ -97,6 +101,7 @@ async def park(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/sessions/{session_id}/answers")
+@allows(Permission.READ)
 async def answers(request: web.Request) -> web.Response:
     """What the central server answered about a conversation, the parts of a long one joined; works without it."""
     services = request.app[SERVICES]

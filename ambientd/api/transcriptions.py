@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
 
-from ambientd.api.operator import peer
+from ambientd.api.access import allows
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES, Services, Transfer
-from ambientd.api.stream import check_origin
 from ambientd.core import details, export, protocol
+from ambientd.core.access import Permission
 from ambientd.core.record import Details, EndReason, SessionRecord, SessionState
 from ambientd.errors import ClientError
 from ambientd.session.names import Names
@@ -33,9 +34,9 @@ FIELDS: Final = ("language", "prompt", "vocabulary", "encounter", "patient")
 
 
 @routes.post("/api/v1/transcriptions")
+@allows(Permission.RECORD)
 async def receive(request: web.Request) -> web.Response:
     """Takes a recording, as the body or as the part ``file`` of a form; answers once all of it is here."""
-    check_origin(request)
     services = request.app[SERVICES]
     with services.uploads.place():
         transfer = await services.receive()
@@ -50,6 +51,7 @@ async def receive(request: web.Request) -> web.Response:
 
 
 @routes.get("/api/v1/transcriptions/{session_id}")
+@allows(Permission.READ)
 async def one(request: web.Request) -> web.Response:
     """Where a recording stands; once it has ended, with its text."""
     services = request.app[SERVICES]
@@ -67,9 +69,9 @@ async def one(request: web.Request) -> web.Response:
 
 
 @routes.delete("/api/v1/transcriptions/{session_id}")
+@allows(Permission.STEER)
 async def cancel(request: web.Request) -> web.Response:
     """Breaks a recording off; what was heard by then stays, as an interrupted session."""
-    check_origin(request)
     uploads = request.app[SERVICES].uploads
     upload = uploads.find(request.match_info["session_id"])
     if upload is None:

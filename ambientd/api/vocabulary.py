@@ -7,8 +7,10 @@ from collections import Counter
 
 from aiohttp import web
 
-from ambientd.api.operator import operator_only, peer
+from ambientd.api.access import allows
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
+from ambientd.core.access import Permission
 from ambientd.core.vocabulary import Vocabulary
 from ambientd.errors import ClientError, OperatorError
 
@@ -16,6 +18,7 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/api/v1/vocabulary")
+@allows(Permission.RECORD, Permission.SEE_BOX)
 async def names(request: web.Request) -> web.Response:
     """The clinic's names and how many of each speciality; never those a session brought itself."""
     vocabulary = request.app[SERVICES].glossary.vocabulary
@@ -23,7 +26,7 @@ async def names(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/vocabulary/reload")
-@operator_only
+@allows(Permission.RUN_BOX)
 async def reload(request: web.Request) -> web.Response:
     """Read the list again, for sessions that open from now on."""
     services = request.app[SERVICES]

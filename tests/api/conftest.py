@@ -142,7 +142,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            return Box(url, http, registry, database, engine, refiner, uploads)
+            return Box(url, http, registry, database, engine, refiner, uploads, app)
 
         yield open_one
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import aiohttp
+from aiohttp import web
 from scripted import Engine
 
 from ambientd.session.refiner import Refiner
@@ -27,6 +29,9 @@ class Box:
     engine: Engine
     refiner: Refiner
     uploads: Uploads
+    app: web.Application
+
+    web: ClassVar = Path(__file__).parent.parent.parent / "web"
 
     @property
     def sessions(self) -> Sessions:

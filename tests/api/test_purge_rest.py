@@ -81,4 +81,4 @@ async def test_only_on_the_box(box, method, path):
     async with box.http.request(
         method, f"{box.url}/api/v1/{path}", headers={"X-Forwarded-For": "192.0.2.7"}
     ) as answer:
-        assert answer.status == 403
+        assert answer.status == 401
