@@ -127,8 +127,8 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         )
 
         engine = settings.engine
-        weights = models.resolve(engine.model, engine.quantisation, settings.models.directory)
-        detector = VoiceDetector(models.resolve(engine.vad_model, "", settings.models.directory))
+        weights = models.resolve(engine.model, engine.quantisation, *settings.models.directories)
+        detector = VoiceDetector(models.resolve(engine.vad_model, "", *settings.models.directories))
         model = weights.stem
         tuning = _tuning(settings)
         count, threads = engine.layout(

@@ -32,6 +32,7 @@ NUMBERS = {place: field for place, field in ALL.items() if field.annotation in (
 @pytest.fixture(autouse=True)
 def _no_system_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "SYSTEM_FILE", Path("/nonexistent/ambientd.toml"))
+    monkeypatch.setattr(layers, "INSTALLATION_FILE", Path("/nonexistent/installation.toml"))
     monkeypatch.setattr(layers, "STATE_OF_ROOT", Path("/nonexistent/state"))
 
 
@@ -74,6 +75,32 @@ class TestOrder:
         assert load(named, environ).server.port == 1
         assert load(None, environ).server.port == 2
         assert load(None, HOME).server.port == 3
+
+    def test_the_installation_answers_what_the_system_s_file_leaves_open(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        system, answers = tmp_path / "ambientd.toml", tmp_path / "installation.toml"
+        monkeypatch.setattr(layers, "SYSTEM_FILE", system)
+        monkeypatch.setattr(layers, "INSTALLATION_FILE", answers)
+        answers.write_text('[box]\nid = "box-7"\nroom = "Exam 3"\n')
+        assert load(None, HOME).box.id == "box-7"
+
+        system.write_text('[box]\nroom = "Exam 4"\n')
+        both = load(None, HOME)
+        assert (both.box.id, both.origin("box", "id")) == ("box-7", str(answers))
+        assert (both.box.room, both.origin("box", "room")) == ("Exam 4", str(system))
+
+        answers.write_text("[box]\nid = 7\n")
+        assert str(answers) in faults()[0]
+
+    def test_who_names_a_file_means_it_without_the_installation_s_answers(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        named, answers = tmp_path / "mine.toml", tmp_path / "installation.toml"
+        monkeypatch.setattr(layers, "INSTALLATION_FILE", answers)
+        answers.write_text('[box]\nid = "box-7"\n')
+        named.write_text("[server]\nport = 1\n")
+        assert load(named, HOME).box.id == ""
 
     @pytest.mark.parametrize(("name", "place"), SEED_NAMES.items())
     def test_every_name_of_the_older_system_sets_its_setting(self, name: str, place: tuple[str, str]) -> None:

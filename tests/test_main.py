@@ -28,6 +28,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith(("AMBIENTD_", "WEBSOCKET_")) or name in {"LOG_LEVEL", "STATE_DIRECTORY"}:
             monkeypatch.delenv(name)
     monkeypatch.setattr(config.layers, "SYSTEM_FILE", tmp_path / "none.toml")
+    monkeypatch.setattr(config.layers, "INSTALLATION_FILE", tmp_path / "none.toml")
     monkeypatch.setenv("AMBIENTD_STORE__DIRECTORY", str(tmp_path))
 
 

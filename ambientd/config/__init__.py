@@ -1,5 +1,7 @@
 """The settings: defaults, overridden by one TOML file, overridden by the environment.
 
+On an installed box the answers given at the installation stand between the defaults and the file.
+
     tables   what can be set            layers   where values come from
     kinds    what tables are made of    syncing  the tables of one concern, apart for their length
     faults   what is wrong, in words    rules    what does not go together
@@ -20,7 +22,7 @@ from pydantic import ValidationError
 from pydantic_settings import InitSettingsSource
 
 from ambientd.config.faults import fields, sentence
-from ambientd.config.layers import Layer, from_environment, from_file, of_this_machine
+from ambientd.config.layers import Layer, from_environment, from_file, from_installation, of_this_machine
 from ambientd.config.rules import doubts, impossible
 from ambientd.config.tables import (
     Admission,
@@ -72,7 +74,11 @@ def load_as(model: type[S], path: Path | None, environ: Mapping[str, str]) -> S:
     faults: list[str] = []
     faulty: set[str] = set()
     layers: list[Layer] = []  # the strongest first
-    for layer in (from_environment(model, environ), from_file(path, environ)):
+    for layer in (
+        from_environment(model, environ),
+        from_file(path, environ),
+        from_installation(path, environ),
+    ):
         faults += layer.faults
         # Each layer is checked by itself: a wrong value in the file is told even while a variable hides it,
         # or it would wait for the day the variable is gone.

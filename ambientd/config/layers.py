@@ -18,6 +18,10 @@ from ambientd.config.tables import SEED_NAMES, Settings
 SYSTEM_FILE = Path("/etc/ambientd/ambientd.toml")
 """Read where it exists and no other file is named."""
 
+INSTALLATION_FILE = Path("/etc/ambientd/installation.toml")
+"""The answers given when the package was installed; the system's file overrides them.  Only those two go together: who
+names another file means that one alone."""
+
 STATE_OF_ROOT = Path("/var/lib/ambientd")
 """Where the packaged service keeps its state; a root shell beside it works on the same data."""
 
@@ -48,12 +52,25 @@ class Layer:
 
 def from_file(path: Path | None, environ: Mapping[str, str]) -> Layer:
     """The TOML file: the one named, else the one in ``$AMBIENTD_CONFIG``, else the system's if it exists."""
-    named = path or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
-    chosen = named or SYSTEM_FILE
+    named = _named(path, environ)
+    return _read(SYSTEM_FILE, optional=True) if named is None else _read(named, optional=False)
+
+
+def from_installation(path: Path | None, environ: Mapping[str, str]) -> Layer:
+    """What was answered when the package was installed; nothing where another file is named."""
+    named = _named(path, environ)
+    return _read(INSTALLATION_FILE, optional=True) if named is None else Layer("default")
+
+
+def _named(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    return path or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
+
+
+def _read(chosen: Path, *, optional: bool) -> Layer:
     try:
         return Layer(str(chosen), tomllib.loads(chosen.read_bytes().decode("utf-8-sig")))
     except FileNotFoundError as error:
-        if named is None:
+        if optional:
             return Layer("default")
         reason = f"cannot be read: {error.strerror}"
     except OSError as error:

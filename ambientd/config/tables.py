@@ -185,6 +185,15 @@ class Models(Table):
 
     directory: Annotated[Directory, Packaged("/var/lib/ambientd/models")]
     """Folder of the model files; by default "models" under the store's directory."""
+    packaged: Annotated[Directory, Packaged("/usr/share/ambientd/models")] = Path(
+        "/usr/share/ambientd/models"
+    )
+    """Folder of models that came as system packages; taken where directory has none of that name, never written to."""
+
+    @property
+    def directories(self) -> tuple[Path, Path]:
+        """Where models are looked for; the first that has one wins."""
+        return self.directory, self.packaged
 
 
 def _printable(text: str) -> str:

@@ -31,6 +31,11 @@ def _configured() -> Path:
     return settings().models.directory
 
 
+def _looked_into(directory: Path | None) -> tuple[Path, ...]:
+    """Where models may be: the directory named, or the settings' two, of which packages fill the second."""
+    return (directory,) if directory else settings().models.directories
+
+
 def _in_directory(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--directory",
@@ -49,21 +54,23 @@ def model() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON for a program to read.")
 def list_(directory: Path | None, *, as_json: bool) -> None:
     """Show the models that are installed, and those that can be fetched."""
-    directory = directory or _configured()
-    present = models.installed(directory)
+    places = _looked_into(directory)
+    present = models.installed(*places)
     if as_json:
-        entries = [asdict(entry) | {"path": str(directory / entry.file)} for entry in present]
-        click.echo(json.dumps({"directory": str(directory), "installed": entries, "known": list(KNOWN)}))
+        entries = [asdict(entry) | {"path": str(models.place_of(entry, *places))} for entry in present]
+        click.echo(json.dumps({"directory": str(places[0]), "installed": entries, "known": list(KNOWN)}))
         return
-    table = Table("Model", "Quantisation", "Languages", "Size", "From", title=f"Installed in {directory}")
+    table = Table("Model", "Quantisation", "Languages", "Size", "From", title=f"Installed in {places[0]}")
     for entry in present:
         languages = "" if entry.kind == "vad" else "many" if entry.multilingual else "English"
-        table.add_row(entry.name, entry.quantisation, languages, f"{entry.size / 1e6:.1f} MB", entry.source)
+        packaged = models.place_of(entry, *places).parent != places[0]
+        source = "a system package" if packaged else entry.source
+        table.add_row(entry.name, entry.quantisation, languages, f"{entry.size / 1e6:.1f} MB", source)
     console = Console(highlight=False)
     if present:
         console.print(table)
     else:
-        click.echo(f"No models are installed in {directory}.")
+        click.echo(f"No models are installed in {places[0]}.")
     names = {entry.name for entry in present}
     for name in KNOWN:
         if name not in names:
@@ -95,7 +102,7 @@ def fetch(name: str, quantisation: str, directory: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Write JSON for a program to read.")
 def verify(directory: Path | None, *, as_json: bool) -> None:
     """Compute every checksum anew; the exit status is 1 if anything is not good."""
-    findings = models.verify(directory or _configured())
+    findings = models.verify(*_looked_into(directory))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     else:

@@ -48,11 +48,11 @@ def tune(seconds: float, url: str, *, force: bool, as_json: bool) -> None:
         )
     chosen = settings()
     name, quantisation = chosen.engine.model, chosen.engine.quantisation
-    directory = chosen.models.directory
-    weights: dict[str, Path] = {quantisation: models.resolve(name, quantisation, directory)}
-    for found in models.installed(directory):
+    directories = chosen.models.directories
+    weights: dict[str, Path] = {quantisation: models.resolve(name, quantisation, *directories)}
+    for found in models.installed(*directories):
         if found.name == name and found.quantisation != quantisation:
-            weights[found.quantisation] = models.resolve(name, found.quantisation, directory)
+            weights[found.quantisation] = models.resolve(name, found.quantisation, *directories)
     audio = from_pcm16(b"".join(read_audio(engine.SAMPLE)))
     result = engine.tune(
         name,

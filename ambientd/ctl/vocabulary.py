@@ -51,7 +51,7 @@ def _ordinary() -> frozenset[str]:
     try:
         settings = load(None)
         engine = settings.engine
-        return ordinary_words(models.resolve(engine.model, engine.quantisation, settings.models.directory))
+        return ordinary_words(models.resolve(engine.model, engine.quantisation, *settings.models.directories))
     except AmbientError as error:
         click.echo(f"ordinary words are not checked: {error.message}", err=True)
         return frozenset()

@@ -47,21 +47,35 @@ def _quantised(name: str, quantisation: str) -> str:
     return "" if name in KNOWN and KNOWN[name].kind == "vad" else quantisation
 
 
-def installed(directory: Path) -> list[Model]:
-    """The models with a readable manifest and weights of the right size; contents are not read."""
-    models = []
-    for path in sorted(directory.glob("*.json")):
-        try:
-            model = manifest.read(path)
-            if (directory / model.file).stat().st_size == model.size:
-                models.append(model)
-        except (ModelError, FileNotFoundError):
-            continue  # verify() is where faults are reported
-    return models
+def installed(*directories: Path) -> list[Model]:
+    """The models with a readable manifest and weights of the right size; contents are not read.
+
+    Of two with the same file name the one in the earlier directory counts.
+    """
+    models: dict[str, Model] = {}
+    for directory in directories:
+        for path in sorted(directory.glob("*.json")):
+            try:
+                model = manifest.read(path)
+                if (directory / model.file).stat().st_size == model.size:
+                    models.setdefault(model.stem, model)
+            except (ModelError, FileNotFoundError):
+                continue  # verify() is where faults are reported
+    return sorted(models.values(), key=lambda model: model.stem)
 
 
-def verify(directory: Path) -> list[Finding]:
-    """Every file in the model directory, its checksum computed anew."""
+def place_of(model: Model, *directories: Path) -> Path:
+    """The weights of one of :func:`installed`; contents are not read."""
+    return next(directory for directory in directories if model in installed(directory)) / model.file
+
+
+def verify(*directories: Path) -> list[Finding]:
+    """Every file in the model directories, its checksum computed anew."""
+    findings = [finding for directory in directories for finding in _verify(directory)]
+    return sorted(findings, key=lambda finding: finding.file)
+
+
+def _verify(directory: Path) -> list[Finding]:
     findings = []
     manifests = {path.stem: path for path in directory.glob("*.json")}
     for path in manifests.values():
@@ -78,11 +92,13 @@ def verify(directory: Path) -> list[Finding]:
         for path in directory.glob(f"*{suffix}")
         if path.stem not in manifests
     ]
-    return sorted(findings, key=lambda finding: finding.file)
+    return findings
 
 
-def resolve(name: str, quantisation: str, directory: Path) -> Path:
+def resolve(name: str, quantisation: str, *directories: Path) -> Path:
     """The file of an installed model, its checksum computed anew.
+
+    The first directory that has a manifest of it is taken, good or bad: another version must not step in unseen.
 
     A flipped bit in the weights gives wrong words and no error.  Takes a fraction of a second for base.
     ``quantisation`` is ignored for a detector of speech.
@@ -90,6 +106,9 @@ def resolve(name: str, quantisation: str, directory: Path) -> Path:
     Raises:
         ModelError: the model is not installed, damaged, or not the one the catalogue means by this name.
     """
+    stem = stem_of(name, _quantised(name, quantisation))
+    having = (directory for directory in directories if (directory / f"{stem}.json").is_file())
+    directory = next(having, directories[0])
     return directory / _find(name, quantisation, directory).file
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import AUTO, Heard, Request
 from ambientd.core.plausibility import most_tokens
+from ambientd.engine.kernels import load as load_kernels
 from ambientd.engine.tokens import STEP, Token, segments
 from ambientd.errors import DecodeFailed, EngineUnavailable
 
@@ -55,6 +56,12 @@ def _receive_log(level: int, text: str) -> None:
     # Nothing of it reaches our log: at its lower levels whisper.cpp prints prompts and tokens, a patient's words.
     if level == _LOG_ERROR:
         _native_errors.append(text.strip())
+
+
+cpp.whisper_log_set(_receive_log)  # first of all: by itself ggml tells standard error what it loads
+# The binding keeps the function in a C++ static; releasing it after the interpreter has gone aborts.
+atexit.register(cpp.whisper_log_set, None)
+load_kernels(Path(cpp.__file__).parent)
 
 
 def positions(samples: int) -> int:
@@ -97,9 +104,6 @@ class Whisper:
             )
         self.name = name
         self._threads = threads
-        cpp.whisper_log_set(_receive_log)
-        # The binding keeps the function in a C++ static; releasing it after the interpreter has gone aborts.
-        atexit.register(cpp.whisper_log_set, None)
         options = cpp.whisper_context_default_params()
         options.use_gpu = False
         # With a trimmed encoder window flash attention attends stale rows of an earlier decode: one patient's text

@@ -111,3 +111,17 @@ def test_with_a_directory_given_faulty_settings_do_not_matter(
     monkeypatch.setenv("AMBIENTD_CONFIG", str(settings))
     assert run("list").exit_code == 1
     assert run("list", "--directory", str(directory)).exit_code == 0
+
+
+def test_a_model_of_a_system_package_is_listed_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, packaged = tmp_path / "ambientd.toml", tmp_path / "share"
+    settings.write_text(f'[models]\ndirectory = "{tmp_path}/own"\npackaged = "{packaged}"\n')
+    monkeypatch.setenv("AMBIENTD_CONFIG", str(settings))
+    run("fetch", "silero-vad", "--directory", str(packaged))
+
+    assert "a system package" in run("list").stdout
+    listed = json.loads(run("list", "--json").stdout)["installed"]
+    assert [entry["path"] for entry in listed] == [str(packaged / "silero-vad.onnx")]
+    assert run("verify").exit_code == 0

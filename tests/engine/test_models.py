@@ -160,6 +160,27 @@ def test_a_detector_of_speech_is_taken_as_it_is_whatever_quantisation_is_asked_f
     assert models.resolve("silero-vad", "f16", directory).read_bytes() == VAD
 
 
+def test_a_system_package_s_model_is_taken_where_the_box_has_none_of_its_own(
+    directory: Path, tmp_path: Path
+) -> None:
+    packaged = tmp_path / "share" / "models"
+    models.fetch("base", "q8_0", packaged)
+    assert models.resolve("base", "q8_0", directory, packaged) == packaged / "base-q8_0.bin"
+    assert [model.stem for model in models.installed(directory, packaged)] == ["base-q8_0"]
+
+    models.fetch("base", "q8_0", directory)
+    assert models.resolve("base", "q8_0", directory, packaged) == directory / "base-q8_0.bin"
+    both = models.installed(directory, packaged)
+    assert [model.stem for model in both] == ["base-q8_0"]
+    assert models.place_of(both[0], directory, packaged) == directory / "base-q8_0.bin"
+    assert len(models.verify(directory, packaged)) == 2
+
+    # Damaged it is not replaced by the other without a word.
+    (directory / "base-q8_0.bin").write_bytes(b"x")
+    with pytest.raises(ModelError, match="damaged"):
+        models.resolve("base", "q8_0", directory, packaged)
+
+
 def test_quantisations_lie_side_by_side(directory: Path, fetch: Fetch) -> None:
     fetch("base", "q8_0", directory)
     fetch("base", "q4_0", directory)
