@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import resource
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(describe(settings))
         return 0
     log.set_up(settings.log.level, settings.log.format)
+    # A crash would put words and audio of conversations on the disk, in clear.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for doubt in doubts(settings):
         logger.warning("a setting deserves a look", extra={"advice": log.Vouched(doubt)})
     try:

@@ -20,7 +20,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ambientd import __version__
+from ambientd import __version__, checkup
 from ambientd.accesslog import AccessLog
 from ambientd.api import metrics
 from ambientd.api.app import application
@@ -238,6 +238,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                     tuning=asdict(tuning) if tuning else None,
                     loop_delay=lambda: delay.worst,
                 ),
+                checks=(checkup.from_inside(settings),),
             )
         )
         door = await _open_door(stack, app, settings)

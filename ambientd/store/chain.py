@@ -81,31 +81,53 @@ def sealed(before: bytes, entry: Entry) -> bytes:
 
 async def link(connection: AsyncConnection, name: str) -> Link:
     """The head or the anchor, within a transaction."""
-    value = await fact(connection, name)
+    return link_of(await fact(connection, name))
+
+
+def link_of(value: str | None) -> Link:
+    """A link as its fact has it; before the first row if there is none."""
     if value is None:
         return Link(0, GENESIS)
     number, _, digest = value.partition(" ")
     return Link(int(number), bytes.fromhex(digest))
 
 
-async def follow(connection: AsyncConnection) -> Verdict:
-    """Follow the chain from its anchor to its head, on one view of the file."""
-    anchor = at = await link(connection, ANCHOR)
-    head = await link(connection, HEAD)
-    found = await connection.stream(select(tables.audit).order_by(tables.audit.c.number))
-    async for row in found.mappings():
-        entry = Entry(**row)
-        whole = entry.number - anchor.number - 1
+class Follower:
+    """Follows the chain row by row, from its anchor to its head."""
+
+    def __init__(self, anchor: Link, head: Link) -> None:
+        self._anchor = self._at = anchor
+        self._head = head
+
+    def take(self, entry: Entry) -> Verdict | None:
+        """Takes the next row; the verdict where the chain breaks there, else ``None``."""
+        anchor, at = self._anchor, self._at
         if entry.number != at.number + 1:
             return Verdict(at.number - anchor.number, anchor, at, at.number + 1, "the row is missing")
         if entry.hash != sealed(at.hash, entry):
+            whole = entry.number - anchor.number - 1
             return Verdict(whole, anchor, at, entry.number, "the row is not as it was written")
-        at = Link(entry.number, entry.hash)
-    rows = at.number - anchor.number
-    if at == head:
-        return Verdict(rows, anchor, at)
-    if at.number < head.number:
-        return Verdict(
-            rows, anchor, at, at.number + 1, f"the rows up to {head.number} are missing at the end"
-        )
-    return Verdict(rows, anchor, at, at.number, "the chain was made anew up to here")
+        self._at = Link(entry.number, entry.hash)
+        return None
+
+    def verdict(self) -> Verdict:
+        """What became of it, once all rows have been taken."""
+        anchor, at, head = self._anchor, self._at, self._head
+        rows = at.number - anchor.number
+        if at == head:
+            return Verdict(rows, anchor, at)
+        if at.number < head.number:
+            return Verdict(
+                rows, anchor, at, at.number + 1, f"the rows up to {head.number} are missing at the end"
+            )
+        return Verdict(rows, anchor, at, at.number, "the chain was made anew up to here")
+
+
+async def follow(connection: AsyncConnection) -> Verdict:
+    """Follow the chain from its anchor to its head, on one view of the file."""
+    follower = Follower(await link(connection, ANCHOR), await link(connection, HEAD))
+    found = await connection.stream(select(tables.audit).order_by(tables.audit.c.number))
+    async for row in found.mappings():
+        if (broken := follower.take(Entry(**row))) is not None:
+            return broken
+    return follower.verdict()

@@ -42,12 +42,16 @@ class Doubt(StrEnum):
 
 async def doubt(connection: AsyncConnection, now: datetime) -> Doubt | None:
     """What speaks against believing that it is ``now``, within a transaction; ``None`` if nothing does."""
+    known = await fact(connection, SEEN)
+    return doubted(now, None if known is None else moment(known))
+
+
+def doubted(now: datetime, seen: datetime | None) -> Doubt | None:
+    """What speaks against believing that it is ``now``; ``seen``: the latest time that was believed."""
     if now < BORN:
         return Doubt.UNSET
-    known = await fact(connection, SEEN)
-    if known is None:
+    if seen is None:
         return None
-    seen = moment(known)
     if now < seen - SLACK:
         return Doubt.BEHIND
     return Doubt.AHEAD if now > seen + FARTHEST else None
