@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ambientd import __version__, log
+from ambientd import __version__, log, systemd
 from ambientd.config import Settings, doubts, load
 from ambientd.config.pages import describe
 from ambientd.errors import EXIT_CONFIG, ConfigError, EngineUnavailable, OperatorError
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             log.say(f"ambientd: {doubt}", "WARNING")
         sys.stdout.write(describe(settings))
         return 0
-    log.set_up(settings.log.level, settings.log.format)
+    log.set_up(settings.log.level, settings.log.format, journal=systemd.journal())
     # A crash would put words and audio of conversations on the disk, in clear.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for doubt in doubts(settings):

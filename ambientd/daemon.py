@@ -26,16 +26,10 @@ from ambientd.api import metrics
 from ambientd.api.app import application
 from ambientd.api.services import About, Services
 from ambientd.config import Settings
-from ambientd.config.syncing import Sync, hours, zone
 from ambientd.control import open_control
-from ambientd.core.audio import RATE, samples
 from ambientd.core.record import Box
-from ambientd.core.retry import Backoff
-from ambientd.core.segmenter import Rules
-from ambientd.core.suspects import Search
-from ambientd.engine import models, tune
-from ambientd.engine.lanes import open_lanes
-from ambientd.engine.machine import this_machine
+from ambientd.engine import models
+from ambientd.engine.lanes import STUCK, open_lanes
 from ambientd.engine.ordinary import ordinary_words
 from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper, kernels
@@ -43,12 +37,10 @@ from ambientd.errors import OperatorError, StoreUnavailable
 from ambientd.glossary import Glossary
 from ambientd.loopdelay import loop_delay
 from ambientd.recordings import receive
-from ambientd.session.capacity import FIRST_GUESS, Capacity, Ceiling
+from ambientd.session.capacity import FIRST_GUESS, Capacity
 from ambientd.session.ledger import StoredLedger
-from ambientd.session.limits import Limits
 from ambientd.session.refiner import StoredArchive, open_refiner
 from ambientd.session.registry import open_registry
-from ambientd.session.session import Terms
 from ambientd.session.uploads import open_uploads
 from ambientd.store.answers import Answers
 from ambientd.store.audit import Action, Audit, open_audit
@@ -58,18 +50,26 @@ from ambientd.store.database import open_database
 from ambientd.store.endings import Holds
 from ambientd.store.facts import box_id
 from ambientd.store.lines import Lines
+from ambientd.store.pulse import pulse_of
 from ambientd.store.retention import Retention, purging
-from ambientd.store.retention import Terms as Keep
 from ambientd.store.sessions import Sessions
 from ambientd.store.space import Disk
+from ambientd.supervision import Supervision, supervised
 from ambientd.sync.courier import open_courier
-from ambientd.sync.route import Route, Window
 from ambientd.sync.schedule import open_alarms
+from ambientd.systemd import ServiceManager
+from ambientd.terms import ceiling, centre, keep, terms, tuning
 
 logger = logging.getLogger(__name__)
 
 PAGES: Final = (Path(__file__).parent.parent / "web", Path("/usr/share/ambientd/web"))
 """Where the pages are: in a checkout, or installed."""
+
+
+MIGRATION: Final = 3600.0
+LOADING: Final = 600.0
+"""Seconds that these may take before the service manager takes them for hanging: a gigabyte of database to be rewritten
+on a slow disk, a gigabyte of weights to be read from one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +90,27 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    async with serving(settings):
+    async with supervised(ServiceManager()) as supervision, serving(settings, supervision):
         # What is there now stays to the end: a full search for garbage would go through all of it, 40 ms in silence.
         gc.collect()
         gc.freeze()
+        supervision.ready()
         await stop.wait()
+        supervision.stopping(settings.server.shutdown_timeout, "running sessions are decoded to their end")
         logger.info("stopping: running sessions are decoded to their end")
     logger.info("stopped")
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Door]:
+async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator[Door]:
     """A running daemon; leaving the block ends its sessions and closes everything in reverse order."""
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.store.directory / "ambientd.db"))
+        with supervision.phase("looking through the database, bringing it up to date", most=MIGRATION):
+            database = await stack.enter_async_context(
+                open_database(settings.store.directory / "ambientd.db")
+            )
+        writer = stack.enter_context(pulse_of(database))
+        stack.enter_context(supervision.watching("store writer", writer.alive))
         audit = await stack.enter_async_context(open_audit(database))
         await stack.enter_async_context(_on_record(audit, database.quarantined))
         holds = Holds(
@@ -130,17 +137,19 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         weights = models.resolve(engine.model, engine.quantisation, *settings.models.directories)
         detector = VoiceDetector(models.resolve(engine.vad_model, "", *settings.models.directories))
         model = weights.stem
-        tuning = _tuning(settings)
+        tuned = tuning(settings)
         count, threads = engine.layout(
-            len(os.sched_getaffinity(0)), (tuning.lanes, tuning.threads) if tuning else None
+            len(os.sched_getaffinity(0)), (tuned.lanes, tuned.threads) if tuned else None
         )
-        lanes = await stack.enter_async_context(
-            open_lanes(
-                lambda: Whisper(weights, name=model, threads=threads),
-                count=count,
-                limit=engine.chunk_timeout,
+        with supervision.phase(f"loading the model {model}", most=LOADING):
+            lanes = await stack.enter_async_context(
+                open_lanes(
+                    lambda: Whisper(weights, name=model, threads=threads),
+                    count=count,
+                    limit=engine.chunk_timeout,
+                )
             )
-        )
+        stack.enter_context(supervision.watching("lanes", lambda: lanes.overdue < STUCK))
         logger.info(
             "engine ready",
             extra={"model": model, "lanes": count, "threads": threads, "kernels": kernels()},
@@ -190,12 +199,8 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 box=box,
                 capacity=Capacity(
                     lanes.count,
-                    Ceiling(
-                        utilisation=settings.admission.max_utilisation,
-                        lag=settings.admission.max_lag,
-                        retry=settings.admission.retry_after,
-                    ),
-                    guess=tuning.cost if tuning else FIRST_GUESS,
+                    ceiling(settings),
+                    guess=tuned.cost if tuned else FIRST_GUESS,
                 ),
                 refiner=refiner if settings.refinement.enabled else None,
                 admit=disk.check,
@@ -235,7 +240,7 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
                 about=About(
                     threads=threads,
                     kernels=kernels(),
-                    tuning=asdict(tuning) if tuning else None,
+                    tuning=asdict(tuned) if tuned else None,
                     loop_delay=lambda: delay.worst,
                 ),
                 checks=(checkup.from_inside(settings),),
@@ -247,62 +252,9 @@ async def serving(settings: Settings) -> AsyncIterator[Door]:
         stack.push_async_callback(uploads.close)
         stack.push_async_callback(refiner.close)
         stack.push_async_callback(registry.close, within=0.5 * settings.server.shutdown_timeout)
+        supervision.condition = lambda: f"ready: {len(registry)} live sessions"
         logger.info("ready", extra={"host": door.host, "port": door.port, "version": __version__})
         yield door
-
-
-def _tuning(settings: Settings) -> tune.Tuning | None:
-    """What ``ambientctl tune`` found, if it was on this machine and with these weights."""
-    found = tune.load(settings.store.directory)
-    if found is None:
-        return None
-    asked = (settings.engine.model, settings.engine.quantisation)
-    if found.machine == this_machine() and (found.model, found.quantisation) == asked:
-        return found
-    logger.warning("what tuning found is of another machine or model: run ambientctl tune again")
-    return None
-
-
-def terms(settings: Settings, *, multilingual: bool = True, search: Search | None = None) -> Terms:
-    """What a new session is opened with, from the settings and what the model knows."""
-    cut, usual = settings.segmentation, Rules()
-    most = samples(cut.max_duration)
-    pause = samples(cut.pause)
-    return Terms(
-        rules=Rules(
-            threshold=cut.speech_threshold,
-            release=max(0.05, cut.speech_threshold - 0.15),
-            pre_roll=samples(cut.overlap_duration),
-            post_roll=min(usual.post_roll, pause),
-            pause=pause,
-            least=samples(cut.chunk_duration),
-            most=most,
-            patience=max(pause, samples(cut.patience)),
-            search=min(usual.search, most // 3),
-        ),
-        language=settings.engine.language,
-        multilingual=multilingual,
-        prompt=None if settings.engine.prompt == "default" else settings.engine.prompt,
-        sample_rate=settings.audio.sample_rate,
-        channels=settings.audio.channels,
-        inbox=round(settings.audio.inbox_seconds * RATE),
-        limits=Limits(
-            grace=settings.server.resume_grace,
-            idle=settings.server.idle_timeout,
-            longest=settings.server.max_session_duration,
-        ),
-        search=search or Search(),
-    )
-
-
-def keep(settings: Settings) -> Keep:
-    """How long what is kept, from the settings."""
-    return Keep(
-        transcripts=timedelta(days=settings.retention.days),
-        audit=timedelta(days=settings.retention.audit_days),
-        delivers=settings.sync.profile != "none",
-        undelivered=settings.retention.undelivered,
-    )
 
 
 @asynccontextmanager
@@ -325,33 +277,6 @@ async def _on_record(audit: Audit, quarantined: Path | None) -> AsyncIterator[No
 async def _tell_head(audit: Audit) -> None:
     head = await audit.head()
     logger.info("the audit's newest row", extra={"count": head.number, "sha256": head.hash.hex()})
-
-
-def centre(settings: Sync, this_box: str) -> Route | None:
-    """What the sync is told, from its settings; ``None`` where there is no central server."""
-    if settings.profile == "none":
-        return None
-    return Route(
-        profile=settings.profile,
-        url=settings.url,
-        box_id=this_box,
-        email=settings.email,
-        secret=settings.secret,
-        questions=Path(settings.questions_file) if settings.questions_file else None,
-        ca_file=Path(settings.ca_file) if settings.ca_file else None,
-        client_certificate=Path(settings.client_certificate) if settings.client_certificate else None,
-        proxy=settings.proxy,
-        connect_timeout=settings.connect_timeout,
-        request_timeout=settings.request_timeout,
-        backoff=Backoff(settings.retry_first, settings.retry_most),
-        settle=timedelta(seconds=settings.settle),
-        server_errors=settings.parking_limit,
-        answers_for=timedelta(days=settings.answers_days),
-        schedule=settings.schedule,
-        jitter=settings.jitter,
-        window=Window(*hours(settings.window)),
-        zone=zone(settings.time_zone),
-    )
 
 
 async def _open_door(stack: AsyncExitStack, app: web.Application, settings: Settings) -> Door:

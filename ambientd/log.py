@@ -26,7 +26,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, TextIO
@@ -37,13 +37,16 @@ FACTS: Final = frozenset(
     name
     for line in (
         "advice attempt backup bytes chunks close_code code connections cores count device elapsed error",
-        "file gap host in_thread kept kernels lag lanes language limit lines live method model path port",
+        "file gap host in_thread kept kernels lag lanes language limit lines live method model parts path port",
         "quantisation reason remote revision route samples seconds session sessions setting sha256 signal",
         "size status table threads timeout tuned url version waiting",
     )
     for name in line.split()
 )
 """The names of facts that may be printed.  None may name something that holds what was said."""
+
+Send = Callable[[Iterable[tuple[str, str]]], None]
+"""Takes one entry of the journal: its fields and their values."""
 
 WITHHELD: Final = "(withheld)"
 
@@ -97,16 +100,17 @@ class _Form(logging.Formatter):
 class TextForm(_Form):
     """``2026-11-22T15:27:01.123Z INFO ambientd.session: session opened session=abc live=3``."""
 
-    def __init__(self, *, to_journal: bool) -> None:
+    def __init__(self, *, to_journal: bool, time: bool = True) -> None:
         super().__init__()
         self._to_journal = to_journal
+        self._time = time and not to_journal
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, and one more for each place of an exception."""
         message, facts, lines = self.parts(record)
         shown = (f"{name}={_quoted(fact)}" for name, fact in facts.items())
         first = " ".join([f"{record.name}: {message}", *shown])
-        if not self._to_journal:
+        if self._time:
             first = f"{_time(record)} {record.levelname} {first}"
         text = _TOKEN.sub(r"\1=…", "\n".join([first, *lines]))
         return marked(text, record.levelname) if self._to_journal else text
@@ -123,7 +127,7 @@ class JsonForm(_Form):
         return _TOKEN.sub(r"\1=…", json.dumps({**head, **facts, **tail}, ensure_ascii=False))
 
 
-class _Stream(logging.StreamHandler[TextIO]):
+class _Ours(logging.Handler):
     def filter(self, record: logging.LogRecord) -> bool:
         return _ours(record) or record.levelno >= logging.WARNING
 
@@ -133,21 +137,65 @@ class _Stream(logging.StreamHandler[TextIO]):
         say(f"a log record was lost: {kind.__name__ if kind else ''} at {record.module}:{record.lineno}")
 
 
+class _Stream(_Ours, logging.StreamHandler[TextIO]):
+    pass
+
+
+class _Journal(_Ours):
+    """One entry a record, with a field for each fact: ``journalctl AMBIENTD_SESSION=abc``.
+
+    systemd-python's own handler would pass on any upper-case ``extra=`` and the arguments of the message.
+    """
+
+    def __init__(self, send: Send) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._send(journal_fields(record))
+        except Exception:  # noqa: BLE001 - told on standard error, like any other handler's
+            self.handleError(record)
+
+
+def journal_fields(record: logging.LogRecord) -> list[tuple[str, str]]:
+    """A record as fields of the journal: what the text form says, and each fact by itself."""
+    form = TextForm(to_journal=False, time=False)
+    _, facts, _ = form.parts(record)
+    shown = ((f"AMBIENTD_{name.upper()}", _TOKEN.sub(r"\1=…", str(fact))) for name, fact in facts.items())
+    return [
+        ("MESSAGE", form.format(record)),
+        ("PRIORITY", str(_PRIORITY.get(record.levelname, 6))),
+        ("SYSLOG_IDENTIFIER", "ambientd"),
+        ("LOGGER", record.name),
+        ("CODE_FILE", record.pathname),
+        ("CODE_LINE", str(record.lineno)),
+        ("CODE_FUNC", str(record.funcName)),
+        *shown,
+    ]
+
+
 def set_up(
     level: str = "INFO",
     form: Literal["auto", "text", "json"] = "auto",
     *,
     stream: TextIO | None = None,
     environ: Mapping[str, str] | None = None,
+    journal: Send | None = None,
 ) -> None:
     """Sends all records, and what would end in a bare traceback, to ``stream`` (standard error) by the rules.
 
     ``level`` and ``form``: as in the settings.  ``environ``: by default this process's.
+    ``journal``: takes entries with fields; used where ``stream`` ends in the journal anyway.
     """
     stream = stream or sys.stderr
-    journal = form == "auto" and in_journal(stream, os.environ if environ is None else environ)
-    out = _Stream(stream)
-    out.setFormatter(JsonForm() if form == "json" else TextForm(to_journal=journal))
+    to_journal = form == "auto" and in_journal(stream, os.environ if environ is None else environ)
+    out: logging.Handler
+    if to_journal and journal is not None:
+        out = _Journal(journal)
+    else:
+        out = _Stream(stream)
+        out.setFormatter(JsonForm() if form == "json" else TextForm(to_journal=to_journal))
     root = logging.getLogger()
     root.handlers[:] = [out]
     root.setLevel(level)

@@ -60,6 +60,7 @@ class Engine:
     busy: int = 0
     count: int = 1
     idle: bool = True
+    overdue: float = 0.0
     load: Load = field(default_factory=Load)
 
     async def decode(self, request: Request) -> Heard:

@@ -386,7 +386,7 @@ class TestRules:
         assert settings.segmentation.chunk_duration == 17
 
     def test_whatever_is_accepted_the_segmenter_can_work_by(self) -> None:
-        from ambientd.daemon import terms  # noqa: PLC0415 - the wiring under test; heavy to import
+        from ambientd.terms import terms  # noqa: PLC0415 - heavy to import
 
         ends = ["chunk_duration", "max_duration", "overlap_duration", "pause", "patience", "speech_threshold"]
         accepted = 0

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import re
 import sqlite3
 import sys
 import threading
@@ -110,6 +111,72 @@ class TestLines:
         with (tmp_path / "elsewhere").open("w") as stream:
             assert not log.in_journal(stream, {"JOURNAL_STREAM": "8:1"})
             assert not log.in_journal(io.StringIO(), {"JOURNAL_STREAM": "8:1"})
+
+
+class TestJournal:
+    """Entries with fields, in place of marked lines, where systemd-python is there to send them."""
+
+    @pytest.fixture
+    def entries(self, tmp_path: Path) -> Iterator[list[dict[str, str]]]:
+        sent: list[dict[str, str]] = []
+        with (tmp_path / "journal").open("w") as stream:
+            status = os.fstat(stream.fileno())
+            where = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+            log.set_up(stream=stream, environ=where, journal=lambda fields: sent.append(dict(fields)))
+            yield sent
+        assert (tmp_path / "journal").read_text() == ""
+
+    def test_an_entry_has_the_words_the_place_and_each_fact(self, entries: list[dict[str, str]]) -> None:
+        logger.warning("session refused", extra={"session": "abc-1", "live": 3})
+        assert entries[0].pop("CODE_FILE").endswith("tests/test_log.py")
+        assert int(entries[0].pop("CODE_LINE")) > 0
+        assert entries == [
+            {
+                "MESSAGE": "ambientd.test: session refused session=abc-1 live=3",
+                "PRIORITY": "4",
+                "SYSLOG_IDENTIFIER": "ambientd",
+                "LOGGER": "ambientd.test",
+                "CODE_FUNC": "test_an_entry_has_the_words_the_place_and_each_fact",
+                "AMBIENTD_SESSION": "abc-1",
+                "AMBIENTD_LIVE": "3",
+            }
+        ]
+
+    def test_nothing_said_gets_into_any_field(self, entries: list[dict[str, str]]) -> None:
+        logger.info("heard %s", SPOKEN, extra={"text": SPOKEN, "TEXT": SPOKEN, "session": SPOKEN})
+        logger.error(
+            "failed token=%s", CANARY, extra={"error": KeyError(SPOKEN)}, exc_info=ValueError(SPOKEN)
+        )
+        logging.getLogger("sqlalchemy").error("row %s", SPOKEN, extra={"ROW": SPOKEN})
+        logging.getLogger("asyncio").error(SPOKEN)
+        assert len(entries) == 4
+        assert CANARY not in repr(entries)
+        assert entries[0]["AMBIENTD_SESSION"] == log.WITHHELD
+        assert "ValueError" in entries[1]["MESSAGE"]
+
+    def test_other_libraries_are_quiet_below_a_warning(self, entries: list[dict[str, str]]) -> None:
+        logging.getLogger("aiohttp").info("connection %s", 1)
+        assert entries == []
+
+    def test_an_entry_that_cannot_be_sent_is_told(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        def full(_fields: object) -> None:
+            raise OSError(28, SPOKEN)
+
+        with (tmp_path / "journal").open("w") as stream:
+            status = os.fstat(stream.fileno())
+            where = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+            log.set_up(stream=stream, environ=where, journal=full)
+            logger.info("session opened")
+        told = capsys.readouterr().err
+        assert "a log record was lost: OSError" in told
+        assert CANARY not in told
+
+    def test_every_fact_makes_a_field_that_the_journal_takes(self) -> None:
+        """Upper case, digits and underscores, at most 64.  Source: journald's journal_field_valid()."""
+        for name in log.FACTS:
+            assert re.fullmatch(r"[A-Z][A-Z0-9_]{0,63}", f"AMBIENTD_{name.upper()}")
 
 
 class TestAllowed:

@@ -10,9 +10,9 @@ import pytest
 
 from ambientd.config import load
 from ambientd.config.syncing import PROFILES, hours, zone
-from ambientd.daemon import centre
 from ambientd.errors import ConfigError
 from ambientd.sync.profiles import names
+from ambientd.terms import centre
 
 HOME = {"HOME": "/home/box", "AMBIENTD_CONFIG": "/dev/null"}
 

@@ -42,6 +42,11 @@ UNHURRIED: Final = 6
 other work to do may well need a minute for one; a final that wants the lane has it aborted all the same."""
 
 
+STUCK: Final = 30.0
+"""Seconds overdue from which on a lane is not slow but stuck: the encoder of the largest model takes less on the
+slowest machine that can use it at all, and then asks whether to stop."""
+
+
 class Context(Protocol):
     """What a lane needs of a model: :class:`ambientd.engine.whisper.Whisper`, or a stand-in in tests."""
 
@@ -69,8 +74,15 @@ class _Ticket:
 @dataclass(slots=True, eq=False)
 class _Work:
     rank: Rank
+    due: float
+    """When the thread is to be done with it, by the monotonic clock."""
     gave_up: threading.Event = field(default_factory=threading.Event)
     evicted: bool = False
+
+    def give_up(self) -> None:
+        """Nobody wants it any more: the engine is told as soon as it asks."""
+        self.due = min(self.due, time.monotonic())
+        self.gave_up.set()
 
 
 class Lanes:
@@ -108,6 +120,14 @@ class Lanes:
         """Lanes at work."""
         return len(self._running)
 
+    @property
+    def overdue(self) -> float:
+        """Seconds by which the slowest thread has outstayed its limit, or been asked to stop in vain; else 0 or less.
+
+        The engine asks whether to stop after the encoder and after each token: a moment of it is usual.
+        """
+        return max((time.monotonic() - work.due for work in self._running), default=0.0)
+
     async def decode(self, request: Request) -> Heard:
         """The words in ``request``, as soon as a lane is free.
 
@@ -123,7 +143,7 @@ class Lanes:
                 _Ticket((request.rank, request.since, number), self._loop.create_future())
             )
             began = time.monotonic()
-            work = _Work(request.rank)
+            work = _Work(request.rank, began + self._limit_of(request.rank))
             try:
                 heard = await self._hear(lane, request, work)
             except DecodeFailed:
@@ -154,10 +174,9 @@ class Lanes:
 
     async def _hear(self, lane: _Lane, request: Request, work: _Work) -> Heard:
         began = time.monotonic()
-        limit = self._limit_of(work.rank)
 
         def aborted() -> bool:
-            return work.gave_up.is_set() or time.monotonic() - began > limit
+            return work.gave_up.is_set() or time.monotonic() > work.due
 
         self._running.append(work)
         job = lane.thread.submit(lane.context.hear, request, aborted=aborted)
@@ -166,7 +185,7 @@ class Lanes:
         try:
             return await asyncio.wrap_future(job)
         finally:
-            work.gave_up.set()
+            work.give_up()
             self.load.busy_seconds += time.monotonic() - began
 
     async def _acquire(self, ticket: _Ticket) -> _Lane:
@@ -217,7 +236,7 @@ class Lanes:
         wanted = max(finals - leaving, int(self._all_background))
         for work in self._evictable[::-1][:wanted]:
             work.evicted = True
-            work.gave_up.set()
+            work.give_up()
 
     def _start_background(self) -> None:
         """Gives free lanes to background work as far as rule 4 allows, now and when it will."""

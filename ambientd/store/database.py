@@ -84,6 +84,11 @@ class Database:
         self._writer = writer
         self._readers = readers
         self._running: set[asyncio.Task[Any]] = set()
+        self._writing: Any = None
+        event.listen(writer.sync_engine, "connect", self._note_writer)
+
+    def _note_writer(self, connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        self._writing = connection.driver_connection
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run ``work`` in one write transaction; returns after the commit is on the disk.
@@ -180,6 +185,17 @@ class Database:
                 hint="Another program holds the file, or the disk stands still.",
             )
         attempt.result()
+
+    async def answers(self) -> None:
+        """Return when the writing thread has come to this call, whatever transaction is open; no lock is taken.
+
+        Raises:
+            StoreUnavailable: it came to it, and the connection is of no use.
+        """
+        with self._faults("write to"):
+            # Beside SQLAlchemy, whose pool would make it wait for the end of a transaction: a purge of a year is
+            # no dead thread.
+            await self._writing.execute_fetchall("SELECT 1")
 
     async def scrub(self) -> bool:
         """Make what was deleted unreadable: give its pages back, and empty the write-ahead log.

@@ -44,6 +44,18 @@ class Slow:
         self.closed = True
 
 
+class Deaf(Slow):
+    """Hangs in C: no abort reaches it."""
+
+    out: threading.Event
+
+    def hear(self, request: Request, *, aborted: Callable[[], bool]) -> Heard:
+        self.out.wait(20)
+        if aborted():
+            raise DecodeFailed("aborted")
+        return Heard((), "en", self.seconds, "deaf")
+
+
 @asynccontextmanager
 async def lanes(*contexts: Slow, limit: float = 5, quiet: float = 0) -> AsyncIterator[Lanes]:
     rest = list(contexts)
@@ -138,6 +150,34 @@ async def test_a_decode_over_the_limit_fails_and_the_lane_comes_back():
 
     assert opened.load.failures == 1
     assert opened.load.finals == 1
+
+
+async def test_a_thread_that_does_not_come_back_is_overdue_from_the_limit_on():
+    context, out = Deaf(), threading.Event()
+    context.out = out
+    async with lanes(context, limit=0.05) as opened:
+        assert opened.overdue == 0
+        decode = asyncio.create_task(opened.decode(ask(0)))
+        await asyncio.sleep(0.15)
+        assert 0.02 < opened.overdue < 0.15
+        out.set()
+        with pytest.raises(DecodeFailed):
+            await decode
+        await asyncio.sleep(0.02)
+        assert opened.overdue == 0
+
+
+async def test_a_thread_that_is_not_wanted_any_more_is_overdue_from_then_on():
+    context, out = Deaf(), threading.Event()
+    context.out = out
+    async with lanes(context, limit=60) as opened:
+        decode = asyncio.create_task(opened.decode(ask(0)))
+        await asyncio.sleep(0.05)
+        assert opened.overdue < 0
+        decode.cancel()
+        await asyncio.sleep(0.1)
+        assert 0.05 < opened.overdue < 0.5
+        out.set()
 
 
 class TestBackground:
