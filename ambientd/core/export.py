@@ -8,8 +8,9 @@ from typing import Any
 
 from ambientd.core.audio import RATE
 from ambientd.core.cues import cues, gap_mark, one_row, rows
+from ambientd.core.fields import mark_fields, seconds, segment_fields
 from ambientd.core.record import SessionRecord, full_text
-from ambientd.core.transcript import Gap, Line, Segment
+from ambientd.core.transcript import Gap, Line
 
 
 def as_text(session: SessionRecord, lines: Sequence[Line], gaps: Sequence[Gap]) -> str:
@@ -59,7 +60,7 @@ def as_dict(session: SessionRecord, lines: Sequence[Line], gaps: Sequence[Gap]) 
         "text": full_text(line.text for line in lines),
         "lines": [_line(line) for line in lines],
         "gaps": [
-            {"start_time": _seconds(gap.start), "end_time": _seconds(gap.end), "reason": gap.reason}
+            {"start_time": seconds(gap.start), "end_time": seconds(gap.end), "reason": gap.reason}
             for gap in gaps
         ],
     }
@@ -69,35 +70,15 @@ def _line(line: Line) -> dict[str, Any]:
     return {
         "chunk_index": line.index,
         "text": line.text,
-        "start_time": _seconds(line.start),
-        "end_time": _seconds(line.end),
+        "start_time": seconds(line.start),
+        "end_time": seconds(line.end),
         "confidence": round(line.confidence, 4),
         "language": line.language,
         "model_used": line.model,
         "processing_time_ms": round(line.processing_ms, 1),
-        "segments": [_segment(segment) for segment in line.segments],
+        "segments": [segment_fields(segment) for segment in line.segments],
+        **mark_fields([line]),
     }
-
-
-def _segment(segment: Segment) -> dict[str, Any]:
-    return {
-        "text": segment.text,
-        "start": _seconds(segment.start),
-        "end": _seconds(segment.end),
-        "words": [
-            {
-                "word": word.text,
-                "start": _seconds(word.start),
-                "end": _seconds(word.end),
-                "probability": round(word.probability, 4),
-            }
-            for word in segment.words
-        ],
-    }
-
-
-def _seconds(count: int) -> float:
-    return round(count / RATE, 3)
 
 
 def _moment(moment: datetime) -> str:

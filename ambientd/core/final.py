@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ambientd.core.plausibility import confidence
-from ambientd.core.transcript import Gap, Line, Segment
+from ambientd.core.transcript import Gap, Line, Segment, Suggestion
 
 Stretch = tuple[int, int]
 """From a sample to another, exclusive."""
@@ -49,14 +49,22 @@ def _within(line: Line, start: int, end: int) -> Line | None:
         return None
     whole = segments == line.segments
     words = [word for segment in segments for word in segment.words]
+    first = next(at for at, word in enumerate(line.words) if word is words[0])
     return replace(
         line,
+        suggestions=_within_words(line.suggestions, first, len(words)),
+        corrections=_within_words(line.corrections, first, len(words)),
         text=line.text if whole else " ".join(segment.text for segment in segments),
         start=max(line.start, start),
         end=max(min(line.end, end), segments[-1].end),
         segments=segments,
         confidence=line.confidence if whole else confidence(words),
     )
+
+
+def _within_words(marks: Sequence[Suggestion], first: int, count: int) -> tuple[Suggestion, ...]:
+    """The marks that lie wholly in ``count`` words from ``first`` on, counted from there."""
+    return tuple(mark.shifted(-first) for mark in marks if first <= mark.first and mark.last <= first + count)
 
 
 def _part(segment: Segment, start: int, end: int) -> Segment | None:

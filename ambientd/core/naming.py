@@ -15,7 +15,7 @@ from typing import Final
 from ambientd.core.decoding import Heard
 from ambientd.core.sounds import likeness, sounds
 from ambientd.core.suspects import LONGEST_SPAN, Search, Suspect
-from ambientd.core.transcript import Segment, Word
+from ambientd.core.transcript import Segment, Suggestion, Word
 from ambientd.core.vocabulary import spelling
 
 CONFIRMED: Final = 0.75
@@ -24,22 +24,6 @@ list is else taken for one that is.  Source: measured, docs/benchmarks.md."""
 
 WORTH_TELLING: Final = 0.8
 """Likeness from which a name is suggested to the reader: one suggestion too many costs more than one too few."""
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """A name that may have been meant, for the reader to decide; the text stays as it is."""
-
-    first: int
-    """Index of its first word among the line's words."""
-    last: int
-    """Index after its last word."""
-    said: str
-    """The words as they stand."""
-    suggested: str
-    """The name as the vocabulary spells it."""
-    score: float
-    """Likeness in sound, in [0, 1]."""
 
 
 def suggestions(suspects: Sequence[Suspect], words: Sequence[Word]) -> tuple[Suggestion, ...]:

@@ -15,13 +15,13 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ambientd.core import details
-from ambientd.core.audio import BYTES_PER_SAMPLE, RATE
+from ambientd.core.audio import BYTES_PER_SAMPLE
 from ambientd.core.decoding import AUTO
+from ambientd.core.fields import mark_fields, seconds, segment_fields
 from ambientd.core.languages import LANGUAGES
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.naming import Suggestion
 from ambientd.core.record import Details, full_text
-from ambientd.core.transcript import Gap, Line, Segment, Word
+from ambientd.core.transcript import Gap, Line
 from ambientd.core.vocabulary import LONGEST_NAME, MOST_WORDS, parse
 from ambientd.errors import AmbientError, ClientError, DiskFull, StoreUnavailable
 
@@ -310,39 +310,26 @@ def load(
     }
 
 
-def transcript(
-    line: Line,
-    *,
-    session_time: float,
-    suggestions: Sequence[Suggestion] = (),
-    corrections: Sequence[Suggestion] = (),
-) -> Message:
-    """A committed line.  ``session_time``: seconds since the session started, by the clock.
-
-    ``suggestions``: names that may have been meant, by the line's words.  ``corrections``: names that a second decode
-    put in, and what the first one had.
-    """
+def transcript(line: Line, *, session_time: float) -> Message:
+    """A committed line.  ``session_time``: seconds since the session started, by the clock."""
     audio = line.end - line.start
-    told = {
+    return {
         "type": "transcript",
         "text": line.text,
         "confidence": round(line.confidence, 4),
         "chunk_index": line.index,
         "processing_time_ms": round(line.processing_ms, 1),
-        "start_time": _seconds(line.start),
-        "end_time": _seconds(line.end),
+        "start_time": seconds(line.start),
+        "end_time": seconds(line.end),
         "is_final": True,
         "model_used": line.model,
         "language": line.language,
-        "segments": [_segment(segment) for segment in line.segments],
+        "segments": [segment_fields(segment) for segment in line.segments],
         "session_time": round(session_time, 3),
-        "audio_duration": _seconds(audio),
+        "audio_duration": seconds(audio),
         "audio_size_bytes": audio * BYTES_PER_SAMPLE,
+        **mark_fields([line]),
     }
-    for name, marks in (("suggestions", suggestions), ("corrections", corrections)):
-        if marks:
-            told[name] = [_suggestion(each, line.words) for each in marks]
-    return told
 
 
 def partial(text: str, stable_text: str, *, start: int, end: int) -> Message:
@@ -351,8 +338,8 @@ def partial(text: str, stable_text: str, *, start: int, end: int) -> Message:
         "type": "partial",
         "text": text,
         "stable_text": stable_text,
-        "start_time": _seconds(start),
-        "end_time": _seconds(end),
+        "start_time": seconds(start),
+        "end_time": seconds(end),
     }
 
 
@@ -360,8 +347,8 @@ def gap(lost: Gap) -> Message:
     """Audio that was received and gave no text."""
     return {
         "type": "gap",
-        "start_time": _seconds(lost.start),
-        "end_time": _seconds(lost.end),
+        "start_time": seconds(lost.start),
+        "end_time": seconds(lost.end),
         "reason": lost.reason,
     }
 
@@ -443,57 +430,19 @@ def refined(
     lines: Sequence[Line],
     model: str,
     kept: float,
-    suggestions: Sequence[Suggestion] = (),
 ) -> Message:
     """The outcome of the second hearing; the last message to those who asked for it.
 
     ``state``: ``done``, ``skipped`` or ``failed``; unless ``done``, what was shown live is final and ``lines`` empty.
-    ``kept``: seconds that keep their live words.  ``suggestions``: as in a transcript, by the words of all lines.
+    ``kept``: seconds that keep their live words.
     """
-    words = [word for line in lines for word in line.words]
-    told = {
+    return {
         "type": "refined",
         "session_id": session_id,
         "state": state,
         "text": full_text(line.text for line in lines),
-        "segments": [_segment(segment) for line in lines for segment in line.segments],
+        "segments": [segment_fields(segment) for line in lines for segment in line.segments],
         "model_used": model,
         "kept_seconds": round(kept, 1),
+        **mark_fields(lines),
     }
-    if suggestions:
-        told["suggestions"] = [_suggestion(each, words) for each in suggestions]
-    return told
-
-
-def _segment(segment: Segment) -> dict[str, Any]:
-    return {
-        "text": segment.text,
-        "start": _seconds(segment.start),
-        "end": _seconds(segment.end),
-        "words": [_word(word) for word in segment.words],
-    }
-
-
-def _suggestion(each: Suggestion, words: Sequence[Word]) -> dict[str, Any]:
-    return {
-        "word": each.first,
-        "words": each.last - each.first,
-        "start": _seconds(words[each.first].start),
-        "end": _seconds(words[each.last - 1].end),
-        "said": each.said,
-        "suggested": each.suggested,
-        "score": each.score,
-    }
-
-
-def _word(word: Word) -> dict[str, Any]:
-    return {
-        "word": word.text,
-        "start": _seconds(word.start),
-        "end": _seconds(word.end),
-        "probability": round(word.probability, 4),
-    }
-
-
-def _seconds(samples: int) -> float:
-    return round(samples / RATE, 3)

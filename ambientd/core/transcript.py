@@ -43,6 +43,26 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A name that may have been meant, or that was put in: for the reader to decide."""
+
+    first: int
+    """Index of its first word among the line's words."""
+    last: int
+    """Index after its last word."""
+    said: str
+    """The words as they were heard."""
+    suggested: str
+    """The name as the vocabulary spells it."""
+    score: float
+    """Likeness in sound, in [0, 1]."""
+
+    def shifted(self, words: int) -> Suggestion:
+        """The same with so many more words before it."""
+        return replace(self, first=self.first + words, last=self.last + words)
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """Committed text: stored before it is shown, and never changed afterwards."""
 
@@ -62,6 +82,10 @@ class Line:
     """Name of the model that heard it, such as ``base-q8_0``."""
     processing_ms: float
     """Wall milliseconds from the audio being ready to the text being ready."""
+    suggestions: tuple[Suggestion, ...] = ()
+    """Names that may have been meant; the text has what was heard."""
+    corrections: tuple[Suggestion, ...] = ()
+    """Names that a second decode put in; the text has them, each mark what stood there before."""
 
     @property
     def words(self) -> tuple[Word, ...]:

@@ -17,7 +17,9 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Final
 
+from ambientd.core import plausibility
 from ambientd.core.audio import RATE, Samples
+from ambientd.core.calibration import with_calibrated_words
 from ambientd.core.decoding import Decoder, Heard
 from ambientd.core.final import Stretch, final_lines, joined
 from ambientd.core.segmenter import Piece
@@ -190,9 +192,16 @@ class Draft:
             reader.lose(end)
         self._forget()
 
-    def final(self, live: Sequence[Line]) -> list[Line]:
-        """The final lines: the refined ones, and of the live ones what is kept."""
-        return final_lines(self.lines, live, self.kept)
+    async def final(self, live: Sequence[Line]) -> list[Line]:
+        """The final lines: the refined ones, and of the live ones what is kept; names marked in both."""
+        return final_lines([await self._told(line) for line in self.lines], live, self.kept)
+
+    async def _told(self, line: Line) -> Line:
+        """A refined line as the reader gets it: its names marked, its probabilities calibrated as the live ones are."""
+        line = await self.names.marked(line, line.words)
+        segments = with_calibrated_words(line.segments)
+        words = [word for segment in segments for word in segment.words]
+        return replace(line, segments=segments, confidence=plausibility.confidence(words))
 
     def _forget(self) -> None:
         self.reel.forget(min(reader.at for reader in (self._frame, *self._others)))

@@ -16,10 +16,10 @@ from typing import Final
 
 from ambientd.core import plausibility
 from ambientd.core.decoding import Decoder, Heard, Request
-from ambientd.core.naming import Confirmed, Suggestion, confirmed, suggestions, with_names
+from ambientd.core.naming import Confirmed, confirmed, suggestions, with_names
 from ambientd.core.prompt import naming_prompt
 from ambientd.core.suspects import Index, Search
-from ambientd.core.transcript import Word
+from ambientd.core.transcript import Line, Suggestion, Word
 from ambientd.core.vocabulary import Vocabulary
 from ambientd.errors import DecodeFailed
 
@@ -94,6 +94,17 @@ class Names:
             )
             for at, word in enumerate(words)
             if (put := first.get(word)) and tuple(words[at : at + len(put.words)]) == put.words
+        )
+
+    async def marked(self, line: Line, words: Sequence[Word]) -> Line:
+        """The line with its marks: names that may have been meant, names that were put in.
+
+        words: the line's, with the engine's own probabilities: calibrated ones would name other suspects.
+        """
+        return replace(
+            line,
+            suggestions=await self.suggestions(words, line.language),
+            corrections=self.corrections(words),
         )
 
     def _remember(self, words: Sequence[Word]) -> None:

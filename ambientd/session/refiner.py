@@ -22,7 +22,6 @@ from typing import Literal, Protocol
 from ambientd.core import protocol
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Decoder
-from ambientd.core.naming import Suggestion
 from ambientd.core.record import Refinement
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Line
@@ -219,14 +218,11 @@ class Refiner:
         if not draft.finished:
             draft.keep(draft.reel.end)
         outcome, lines = Refinement.FAILED, list[Line]()
-        suggested: tuple[Suggestion, ...] = ()
         try:
             if draft.lines:
-                lines = draft.final(await self._archive.lines(draft.session_id))
+                lines = await draft.final(await self._archive.lines(draft.session_id))
                 if await self._archive.refined(draft.session_id, lines, draft.model):
                     outcome = Refinement.DONE
-                    words = [word for line in lines for word in line.words]
-                    suggested = await draft.names.suggestions(words, lines[0].language)
                 else:
                     lines, outcome = [], Refinement.SKIPPED
             else:
@@ -250,7 +246,6 @@ class Refiner:
                     lines=lines,
                     model=draft.model,
                     kept=kept,
-                    suggestions=suggested,
                 )
             )
             work.hub.close()

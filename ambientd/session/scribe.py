@@ -294,10 +294,7 @@ class Scribe:
 
     async def _write(self, hearing: Hearing, piece: Piece, *, processing_ms: float) -> None:
         line = self._line(hearing, piece, processing_ms=processing_ms)
-        # Sought in the engine's own probabilities, not in the calibrated ones.
-        words = hearing.heard.words
-        suggested = await self._names.suggestions(words, line.language)
-        corrected = self._names.corrections(words)
+        line = await self._names.marked(line, hearing.heard.words)
         metrics = self.metrics.with_line(line)
         await self._ledger.append_line(self._session_id, line, metrics)
         # Audio may have come in while the disk was at work.
@@ -307,11 +304,7 @@ class Scribe:
         self._last_words = [word.text for word in line.words]
         self._shown = False
         self.committed(line)
-        self._hub.publish(
-            protocol.transcript(
-                line, session_time=self._clock(), suggestions=suggested, corrections=corrected
-            )
-        )
+        self._hub.publish(protocol.transcript(line, session_time=self._clock()))
 
     async def mark(self, gap: Gap) -> None:
         """Stores a gap, then shows it.

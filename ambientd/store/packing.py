@@ -3,9 +3,11 @@
 A line of thirty words carries thirty starts, ends and probabilities.  As JSON objects that is 2 KB; as
 numbers relative to each other, with the words themselves taken from the line's text, 300 to 450 bytes.
 
-    [unit, segment, …]
+    [unit, segment, …]                                      and last, where names are marked, {"s": […], "c": […]}
     segment    [start, length, times]                       its words are the line's, split at spaces
                [start, length, times, text, [word, …]]      in a line where that would not give them back
+
+    mark       [first, last, said, suggested, score]        of ``suggestions`` (s) and ``corrections`` (c)
 
 ``unit`` is the greatest number of samples that divides every time in the line: engines tell time in ticks of
 10 ms, so it is often 160.  All times are in units.  ``start`` of a segment is relative to the line.  ``times``
@@ -17,18 +19,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from math import gcd
 from typing import Any, Final
 
-from ambientd.core.transcript import Line, Segment, Word
+from ambientd.core.transcript import Line, Segment, Suggestion, Word
 
 PROBABILITY_STEPS: Final = 10_000
 """Probabilities are kept to the four places that clients are sent; the engine's are not good to two."""
 
 
 def pack(line: Line) -> str:
-    """The segments of a line; ``unpack`` gives them back, probabilities to four places."""
+    """The segments and marks of a line; ``unpacked`` gives them back, probabilities to four places."""
     plain = line.text.split(" ") == [word.text for word in line.words] and all(
         segment.text == " ".join(word.text for word in segment.words) for segment in line.segments
     )
@@ -40,12 +43,26 @@ def pack(line: Line) -> str:
         if not plain:
             row += [segment.text, [word.text for word in segment.words]]
         packed.append(row)
+    if line.suggestions or line.corrections:
+        packed.append(
+            {"s": [_mark(each) for each in line.suggestions], "c": [_mark(each) for each in line.corrections]}
+        )
     return json.dumps(packed, ensure_ascii=False, separators=(",", ":"))
 
 
-def unpack(packed: str, text: str, start: int) -> tuple[Segment, ...]:
-    """The segments of the line that says ``text`` and begins at ``start`` (samples)."""
+def unpacked(packed: str, line: Line) -> Line:
+    """The ``line``, which has its text and its start, with its segments and marks."""
     unit, *rows = json.loads(packed)
+    marks = rows.pop() if rows and isinstance(rows[-1], dict) else {"s": [], "c": []}
+    return replace(
+        line,
+        segments=_segments(unit, rows, line.text, line.start),
+        suggestions=tuple(Suggestion(*each) for each in marks["s"]),
+        corrections=tuple(Suggestion(*each) for each in marks["c"]),
+    )
+
+
+def _segments(unit: int, rows: list[Any], text: str, start: int) -> tuple[Segment, ...]:
     words_left = iter(text.split(" "))
     segments: list[Segment] = []
     for offset, length, numbers, *spelt in rows:
@@ -54,6 +71,10 @@ def unpack(packed: str, text: str, start: int) -> tuple[Segment, ...]:
         words = tuple(_words(texts, numbers, begin, unit))
         segments.append(Segment(spelt[0] if spelt else " ".join(texts), begin, begin + length * unit, words))
     return tuple(segments)
+
+
+def _mark(mark: Suggestion) -> list[Any]:
+    return [mark.first, mark.last, mark.said, mark.suggested, mark.score]
 
 
 def _times(line: Line) -> Iterator[int]:

@@ -26,7 +26,7 @@ from ambientd.core.record import (
 )
 from ambientd.core.transcript import Gap, Line
 from ambientd.store import tables
-from ambientd.store.packing import pack, unpack
+from ambientd.store.packing import pack, unpacked
 from ambientd.store.vault import Place, Seal
 
 METRICS = tuple(column for column in tables.metrics.c if column.name != "session_id")
@@ -120,17 +120,18 @@ def line_of(seal: Seal, row: RowMapping, table: Table = tables.chunks) -> Line:
     """
     place = _line_place(table, row["session_id"], row["chunk_index"])
     packed, _, text = seal.open(row["words"], place).partition("\n")
-    return Line(
+    line = Line(
         index=row["chunk_index"],
         text=text,
         start=row["start_sample"],
         end=row["end_sample"],
-        segments=unpack(packed, text, row["start_sample"]),
+        segments=(),
         confidence=row["confidence"],
         language=row["language"],
         model=row["model"],
         processing_ms=row["processing_ms"],
     )
+    return unpacked(packed, line)
 
 
 def _line_place(table: Table, session_id: str, index: int) -> Place:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ambientd.core.final import final_lines, joined, open_gaps
-from ambientd.core.transcript import Gap, Line, Segment, Word
+from ambientd.core.transcript import Gap, Line, Segment, Suggestion, Word
 
 
 def line(index: int, start: int, *words: str, step: int = 100) -> Line:
@@ -30,6 +31,18 @@ def test_live_words_stand_where_nothing_was_refined():
 
 def test_without_kept_stretches_nothing_of_the_live_text_is_left():
     assert text(final_lines([line(0, 0, "A")], [line(0, 0, "a")], [])) == "A"
+
+
+def test_the_marks_of_live_words_that_stand_go_with_them():
+    live = replace(
+        line(0, 0, "I", "take", "own", "prazole", "and", "Lasix"),
+        suggestions=(Suggestion(2, 4, "own prazole", "omeprazole", 0.9), Suggestion(0, 1, "I", "Eye", 0.8)),
+        corrections=(Suggestion(5, 6, "lay six", "Lasix", 0.9),),
+    )
+    [kept] = final_lines([], [live], [(200, 500)])
+    assert kept.text == "own prazole and"
+    assert kept.suggestions == (Suggestion(0, 2, "own prazole", "omeprazole", 0.9),)
+    assert kept.corrections == ()
 
 
 def test_lines_are_numbered_anew():

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from ambientd.core import naming
 from ambientd.core.decoding import Heard
-from ambientd.core.naming import Suggestion, suggestions
+from ambientd.core.naming import suggestions
 from ambientd.core.prompt import MOST_PROMPT, most_tokens_of, naming_prompt
 from ambientd.core.suspects import Index, Search, Suspect
-from ambientd.core.transcript import Segment, Word
+from ambientd.core.transcript import Segment, Suggestion, Word
 from ambientd.core.vocabulary import parse
 
 SEARCH = Search((Index(parse("lisinopril\nomeprazole\nSymbicort\nHelicobacter pylori\nlevothyroxine")),))

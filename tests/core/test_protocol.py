@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ambientd.core import protocol
-from ambientd.core.naming import Suggestion
 from ambientd.core.protocol import check_session_id, parse_control, parse_wishes
-from ambientd.core.transcript import Gap, Line, Segment, Word
+from ambientd.core.transcript import Gap, Line, Segment, Suggestion, Word
 from ambientd.errors import ClientError, StoreUnavailable
 
 
@@ -121,7 +120,7 @@ def test_an_operators_error_tells_a_client_its_kind_and_no_path():
 
 
 def test_suggestions_of_a_refined_text_count_its_words_over_all_lines():
-    def line(index: int, text: str) -> Line:
+    def line(index: int, text: str, *marks: Suggestion) -> Line:
         start = 16_000 * index
         words = tuple(Word(word, start, start + 1_600, 0.9) for word in text.split())
         return Line(
@@ -134,17 +133,19 @@ def test_suggestions_of_a_refined_text_count_its_words_over_all_lines():
             "en",
             "base",
             1.0,
+            marks,
         )
 
+    mark = Suggestion(0, 2, "own prazole.", "omeprazole", 0.84)
     told = protocol.refined(
         "room-1",
         state="done",
-        lines=[line(0, "I take"), line(1, "own prazole.")],
+        lines=[line(0, "I take"), line(1, "own prazole.", mark)],
         model="base",
         kept=0,
-        suggestions=[Suggestion(2, 4, "own prazole.", "omeprazole", 0.84)],
     )
 
+    assert "corrections" not in told
     assert told["suggestions"] == [
         {
             "word": 2,

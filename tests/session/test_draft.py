@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scripted import Engine, detect, heard, silence, speech
 
 from ambientd.core.audio import RATE, Samples
+from ambientd.core.calibration import calibrated
 from ambientd.core.decoding import Heard, Rank, Request
 from ambientd.core.final import joined
 from ambientd.core.segmenter import FRAME
@@ -65,6 +66,23 @@ async def test_names_are_heard_right_in_every_way_of_hearing_or_they_would_be_vo
     told = [request for request in engine.requests if "talked about" in request.prompt]
     assert len(told) * 2 == len(engine.requests)
     assert {request.rank for request in told} == {Rank.BACKGROUND}
+
+
+async def test_the_final_lines_mark_names_and_tell_calibrated_probabilities():
+    engine = Engine(lambda request: heard(request, "I take own prazole in the night"))
+    draft = draft_of(Shelf(1 << 30).reel(), live=True)
+    draft.expect(Names(Search((Index(parse("omeprazole")),), frozenset(["i", "take", "in", "the", "night"]))))
+    give(draft, speech(3))
+    draft.complete = True
+    await hear_all(draft, engine)
+
+    [line] = await draft.final([])
+
+    [mark] = line.suggestions
+    assert (mark.first, mark.last, mark.suggested) == (2, 4, "omeprazole")
+    raw = [word.probability for word in draft.lines[0].words]
+    assert [word.probability for word in line.words] == [calibrated(each) for each in raw]
+    assert line.confidence == sum(word.probability for word in line.words) / len(line.words)
 
 
 async def test_it_is_heard_in_the_background_with_the_sessions_prompt_and_without():

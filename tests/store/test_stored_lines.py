@@ -15,10 +15,10 @@ from stored_speech import BEGAN, THIRTY_WORDS, begin, figures, gap, line
 
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import EndReason, SessionState
-from ambientd.core.transcript import Gap, Line, Segment, Word
+from ambientd.core.transcript import Gap, Line, Segment, Suggestion, Word
 from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
-from ambientd.store.packing import pack, unpack
+from ambientd.store.packing import pack, unpacked
 from ambientd.store.refusals import LineOutOfOrder, SessionNotOpen
 from ambientd.store.sessions import Sessions
 
@@ -42,11 +42,23 @@ def plain_line(words: list[Word], cuts: list[int]) -> Line:
 
 
 PLAIN_LINE = st.builds(plain_line, st.lists(WORD, min_size=1, max_size=8), st.lists(st.integers(0, 8)))
+MARKS = st.lists(
+    st.builds(Suggestion, st.integers(0, 9), st.integers(1, 10), TEXT, TEXT, PROBABILITY), max_size=2
+)
 ANY_LINE = st.builds(
-    lambda text, start, segments: replace(line(0), text=text, start=start, segments=tuple(segments)),
+    lambda text, start, segments, suggestions, corrections: replace(
+        line(0),
+        text=text,
+        start=start,
+        segments=tuple(segments),
+        suggestions=tuple(suggestions),
+        corrections=tuple(corrections),
+    ),
     TEXT,
     TIME,
     st.lists(SEGMENT, max_size=4),
+    MARKS,
+    MARKS,
 )
 
 
@@ -54,7 +66,11 @@ class TestPacking:
     @given(st.one_of(ANY_LINE, PLAIN_LINE))
     def test_gives_back_every_line(self, some: Line) -> None:
         """Whatever an engine makes of words, spaces, alphabets and times, it comes back equal."""
-        assert unpack(pack(some), some.text, some.start) == some.segments
+        bare = replace(some, segments=(), suggestions=(), corrections=())
+        packed = pack(some)
+
+        assert unpacked(packed, bare) == some
+        assert "\n" not in packed  # that is where it ends in the column
 
     def test_a_usual_line_repeats_no_word(self) -> None:
         """The words are in the text already; beside it stand numbers only."""
@@ -62,9 +78,9 @@ class TestPacking:
 
     def test_probabilities_to_four_places(self) -> None:
         word = Word("yes", 0, 10, 0.123456)
-        (segment,) = unpack(pack(plain_line([word], [])), "yes", 37)
+        kept = unpacked(pack(plain_line([word], [])), replace(line(0), text="yes", start=37))
 
-        assert segment.words[0].probability == 0.1235
+        assert kept.words[0].probability == 0.1235
 
 
 class TestAppend:

@@ -1,0 +1,57 @@
+"""What was said as fields of JSON, the same in messages, transcripts and exports; times in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ambientd.core.audio import RATE
+from ambientd.core.transcript import Line, Segment, Suggestion, Word
+
+
+def segment_fields(segment: Segment) -> dict[str, Any]:
+    """A phrase and its words."""
+    return {
+        "text": segment.text,
+        "start": seconds(segment.start),
+        "end": seconds(segment.end),
+        "words": [_word_fields(word) for word in segment.words],
+    }
+
+
+def mark_fields(lines: Sequence[Line]) -> dict[str, list[dict[str, Any]]]:
+    """The names marked in these lines, if any, counted by the words of all of them."""
+    words = [word for line in lines for word in line.words]
+    found: dict[str, list[dict[str, Any]]] = {"suggestions": [], "corrections": []}
+    before = 0
+    for line in lines:
+        for name, marks in (("suggestions", line.suggestions), ("corrections", line.corrections)):
+            found[name] += [_suggestion_fields(mark.shifted(before), words) for mark in marks]
+        before += len(line.words)
+    return {name: marks for name, marks in found.items() if marks}
+
+
+def seconds(samples: int) -> float:
+    """Samples as seconds, to the millisecond."""
+    return round(samples / RATE, 3)
+
+
+def _word_fields(word: Word) -> dict[str, Any]:
+    return {
+        "word": word.text,
+        "start": seconds(word.start),
+        "end": seconds(word.end),
+        "probability": round(word.probability, 4),
+    }
+
+
+def _suggestion_fields(mark: Suggestion, words: Sequence[Word]) -> dict[str, Any]:
+    return {
+        "word": mark.first,
+        "words": mark.last - mark.first,
+        "start": seconds(words[mark.first].start),
+        "end": seconds(words[mark.last - 1].end),
+        "said": mark.said,
+        "suggested": mark.suggested,
+        "score": mark.score,
+    }
