@@ -62,6 +62,7 @@ def terms(settings: Settings, *, multilingual: bool = True, search: Search | Non
             grace=settings.server.resume_grace,
             idle=settings.server.idle_timeout,
             longest=settings.server.max_session_duration,
+            pause=settings.server.max_pause,
         ),
         search=search or Search(),
     )

@@ -71,5 +71,6 @@ class Engine:
 
 def terms_of(**options: Any) -> Terms:
     """Terms for a scripted session; limits may stand among the options by their own names."""
-    limits = {name: options.pop(name) for name in ("grace", "idle", "longest") if name in options}
+    names = ("grace", "idle", "longest", "pause", "silence")
+    limits = {name: options.pop(name) for name in names if name in options}
     return Terms(rules=RULES, limits=Limits(**limits), **{"language": "en", **options})

@@ -14,6 +14,7 @@ from ambientd.api import (
     details,
     health,
     history,
+    listen,
     live,
     purging,
     search,
@@ -46,6 +47,7 @@ def application(services: Services) -> web.Application:
     rooms = (
         stream,
         live,
+        listen,
         history,
         details,
         search,

@@ -7,6 +7,7 @@ import json
 from aiohttp import web
 
 from ambientd.api.access import allows
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
 from ambientd.core import protocol
 from ambientd.core.access import Permission
@@ -48,6 +49,15 @@ async def end(request: web.Request) -> web.Response:
             "total_chunks": session.metrics.chunks_processed,
         }
     )
+
+
+@routes.post("/api/v1/sessions/{session_id}/discard")
+@allows(Permission.STEER)
+async def discard(request: web.Request) -> web.Response:
+    """Destroys a session, live or ended, of which the centre has nothing; answers once nothing of it is left."""
+    session_id = request.match_info["session_id"]
+    await request.app[SERVICES].registry.discard(session_id, origin=peer(request))
+    return web.json_response({"message": "Session discarded", "session_id": session_id})
 
 
 @routes.post("/api/v1/websocket/broadcast")

@@ -17,11 +17,14 @@ from aiohttp import WSMsgType, web
 
 from ambientd.api.access import allows
 from ambientd.api.farewell import SEND_PATIENCE, code_of, refuse
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES, Services
 from ambientd.core import details, protocol
 from ambientd.core.access import Permission
 from ambientd.core.record import EndReason
+from ambientd.core.room import Recording
 from ambientd.errors import ClientError, StoreUnavailable
+from ambientd.session.following import Shown
 from ambientd.session.hold import Hold, taken_over
 from ambientd.session.hub import Listener
 from ambientd.session.session import Session
@@ -69,9 +72,11 @@ async def transcribe(request: web.Request) -> web.WebSocketResponse:
     listener = session.hub.subscribe(_wanted(request))
     try:
         await socket.send_json(greeting(session, services, resumed=resumed))
+        shown = Shown(next_line or 0)
         if next_line is not None:
-            next_line = await _catch_up(socket, session, next_line, services)
-        await _converse(socket, Voice(session, hold, listener, next_line or 0), services)
+            await _catch_up(socket, session, shown, services)
+        voice = Voice(session, hold, listener, shown, peer(request))
+        await _converse(socket, voice, services)
     except ConnectionResetError:
         logger.debug("client is gone", extra={"session": session.id})
     finally:
@@ -92,19 +97,20 @@ class Voice:
     session: Session
     hold: Hold
     listener: Listener
-    next_line: int
-    """Lines before this index it has been shown already."""
+    shown: Shown
+    """What it has been told already."""
+    origin: str | None
+    """Where it comes from."""
 
 
 async def _catch_up(
-    socket: web.WebSocketResponse, session: Session, next_line: int, services: Services
-) -> int:
-    """Sends the lines a client missed, from that index on; gives the index of the one behind them."""
+    socket: web.WebSocketResponse, session: Session, shown: Shown, services: Services
+) -> None:
+    """Sends the lines a client missed."""
     for line in await services.lines.lines(session.id):
-        if line.index >= next_line:
-            await socket.send_json(protocol.transcript(line, session_time=session.duration))
-            next_line = line.index + 1
-    return next_line
+        message = protocol.transcript(line, session_time=session.duration)
+        if shown.takes(message):
+            await socket.send_json(message)
 
 
 def greeting(session: Session, services: Services, *, resumed: bool) -> protocol.Message:
@@ -121,6 +127,17 @@ def greeting(session: Session, services: Services, *, resumed: bool) -> protocol
         resumed=resumed,
         resume_token=session.resume_token,
         ephemeral=session.terms.ephemeral,
+        paused=session.state is Recording.PAUSED,
+    )
+
+
+def too_slow() -> ClientError:
+    """What somebody is told who does not take what is sent."""
+    return ClientError(
+        "too_slow",
+        "messages were not read fast enough",
+        hint="Read the transcript from /api/v1/sessions.",
+        close_code=protocol.CLOSE_POLICY,
     )
 
 
@@ -209,25 +226,19 @@ async def _converse(socket: web.WebSocketResponse, voice: Voice, services: Servi
 async def _write(socket: web.WebSocketResponse, voice: Voice) -> int | ClientError:
     """Sends what is queued until the session ends or the listener falls behind; gives the way to close."""
     listener = voice.listener
-    too_slow = ClientError(
-        "too_slow",
-        "messages were not read fast enough",
-        hint="Read the transcript from /api/v1/sessions.",
-        close_code=protocol.CLOSE_POLICY,
-    )
     reason = None
     while (message := await listener.next()) is not None:
-        if message["type"] == "transcript" and message["chunk_index"] < voice.next_line:
+        if not voice.shown.takes(message):
             continue
         try:
             async with asyncio.timeout(SEND_PATIENCE):
                 await socket.send_json(message)
         except TimeoutError:
-            return too_slow
+            return too_slow()
         if message["type"] == "session_ended":
             reason = message["reason"]
     if listener.overrun:
-        return too_slow
+        return too_slow()
     # Without a session_ended nothing was stored as ended.
     return _FAREWELLS.get(reason, protocol.CLOSE_ENDED) if reason else protocol.CLOSE_ERROR
 
@@ -273,7 +284,8 @@ async def _read(
             elif message.type is WSMsgType.TEXT:
                 session.touch()
                 _check_size(message.data, services.max_frame_bytes)
-                await _obey(protocol.parse_control(message.data), session, listener, services)
+                control = protocol.parse_control(message.data)
+                await _obey(control, session, listener, services, origin=voice.origin)
         except ClientError as error:
             pulse.busy = False
             services.registry.faults[error.code] += 1
@@ -295,7 +307,9 @@ def _check_size(data: bytes | str, most: int) -> None:
         )
 
 
-async def _obey(control: protocol.Control, session: Session, listener: Listener, services: Services) -> None:
+async def _obey(
+    control: protocol.Control, session: Session, listener: Listener, services: Services, *, origin: str | None
+) -> None:
     match control.type:
         case "ping":
             listener.put(protocol.pong())
@@ -303,6 +317,8 @@ async def _obey(control: protocol.Control, session: Session, listener: Listener,
             listener.put(session.info())
         case "end_session":
             session.end(EndReason.CLIENT)
+        case "pause" | "resume_recording" | "discard_session":
+            _steer(control.type, session, origin)
         case "lost":
             session.lost(protocol.parse_lost(control.fields, sample_rate=session.terms.sample_rate))
         case "resume":
@@ -317,3 +333,13 @@ async def _obey(control: protocol.Control, session: Session, listener: Listener,
                 )
             listener.wanted = wishes.applied(listener.wanted)
             listener.put(protocol.configured(language=session.language, wanted=listener.wanted))
+
+
+def _steer(wish: str, session: Session, origin: str | None) -> None:
+    match wish:
+        case "pause":
+            session.pause()
+        case "resume_recording":
+            session.go_on()
+        case "discard_session":
+            session.discard(origin)

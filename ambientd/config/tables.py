@@ -60,6 +60,8 @@ class Server(Table):
     """Time between WebSocket pings; a client that does not answer is taken for gone."""
     max_session_duration: Seconds = Field(default=7_200.0, ge=0.1, le=86_400)
     """Longest session; it is then ended in the regular way, nothing is lost."""
+    max_pause: Seconds = Field(default=3_600.0, ge=1, le=86_400)
+    """Longest pause of a session; it is then ended in the regular way."""
     resume_grace: Seconds = Field(default=60.0, ge=0, le=3_600)
     """Time a session whose client vanished waits for it to come back; then it is finished and stored."""
     idle_timeout: Seconds = Field(default=300.0, ge=0.1, le=86_400)

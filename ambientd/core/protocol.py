@@ -20,7 +20,7 @@ from ambientd.core.decoding import AUTO
 from ambientd.core.fields import mark_fields, seconds, segment_fields
 from ambientd.core.languages import LANGUAGES
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.record import Details, full_text
+from ambientd.core.record import Details, EndReason, full_text
 from ambientd.core.transcript import Gap, Line
 from ambientd.core.vocabulary import LONGEST_NAME, MOST_WORDS, parse
 from ambientd.errors import AmbientError, ClientError, DiskFull, StoreUnavailable
@@ -40,7 +40,7 @@ CLOSE_OVERLOADED: Final = 1013
 WISHED: Final = MappingProxyType({"partials": "partial", "acks": "ack", "load": "load", "refined": "refined"})
 """What a client asks for, in its address or by ``configure`` -> the type of message it then gets."""
 
-OPT_IN: Final = frozenset(WISHED.values())
+OPT_IN: Final = frozenset(WISHED.values()) | {"microphone"}
 """Types sent only to a client that asked for them."""
 
 SERVER_TYPES: Final = OPT_IN | {
@@ -51,6 +51,8 @@ SERVER_TYPES: Final = OPT_IN | {
     "session_info",
     "pong",
     "error",
+    "recording",
+    "listening",
     "session_ended",
 }
 """Types only a session itself may send: a broadcast under one of these names would forge a transcript."""
@@ -83,7 +85,17 @@ class Control:
     fields: Message
 
 
-CONTROLS: Final = ("ping", "session_info", "end_session", "configure", "lost", "resume")
+CONTROLS: Final = (
+    "ping",
+    "session_info",
+    "end_session",
+    "configure",
+    "lost",
+    "resume",
+    "pause",
+    "resume_recording",
+    "discard_session",
+)
 
 
 def parse_control(text: str) -> Control:
@@ -249,6 +261,7 @@ def connected(
     resumed: bool,
     resume_token: str,
     ephemeral: bool = False,
+    paused: bool = False,
 ) -> Message:
     """The first message: the session is there, and this is how to speak to it.
 
@@ -264,6 +277,7 @@ def connected(
         "resumed": resumed,
         "resume_token": resume_token,
         "ephemeral": ephemeral,
+        "paused": paused,
         "config": {
             "sample_rate": sample_rate,
             "channels": channels,
@@ -413,8 +427,9 @@ def error(reason: AmbientError) -> Message:
 
 
 def session_ended(session_id: str, *, reason: str, lines: int, ephemeral: bool = False) -> Message:
-    """The last message: everything before it is stored, or destroyed if the session was ephemeral."""
-    kept = "nothing of it is kept" if ephemeral else f"{lines} lines stored"
+    """The last message: everything before it is stored, or destroyed if the session was ephemeral or discarded."""
+    gone = ephemeral or reason == EndReason.DISCARDED
+    kept = "nothing of it is kept" if gone else f"{lines} lines stored"
     return {
         "type": "session_ended",
         "session_id": session_id,
@@ -434,6 +449,7 @@ def refined(
     """The outcome of the second hearing; the last message to those who asked for it.
 
     ``state``: ``done``, ``skipped`` or ``failed``; unless ``done``, what was shown live is final and ``lines`` empty.
+    ``discarded``: the session was destroyed meanwhile.
     ``kept``: seconds that keep their live words.
     """
     return {

@@ -34,6 +34,10 @@ class EndReason(StrEnum):
     ERROR = "error"
     """Something failed inside the daemon; the log says what."""
     CRASH = "crash"
+    SILENCE = "silence"
+    """Nobody had spoken for as long as the settings allow."""
+    DISCARDED = "discarded"
+    """Somebody wanted it destroyed; no record has this reason, since none is kept."""
 
 
 class Refinement(StrEnum):

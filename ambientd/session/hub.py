@@ -29,12 +29,12 @@ class Listener:
         self._closed = False
 
     def put(self, message: Message) -> None:
-        """Queues ``message``; a partial or ack replaces one that still waits at the end of the queue."""
+        """Queues ``message``; a partial, an ack and their like replace one of their type that nothing firm follows."""
         kind = message["type"]
         if self._closed or self.overrun or (kind in OPT_IN and kind not in self.wanted):
             return
-        if kind in OPT_IN and self._waiting and self._waiting[-1]["type"] == kind:
-            self._waiting.pop()
+        if kind in OPT_IN:
+            self._replace(kind)
         if len(self._waiting) >= DEPTH:
             self.overrun = True
             self._waiting.clear()
@@ -42,6 +42,15 @@ class Listener:
         else:
             self._waiting.append(message)
         self._changed.set()
+
+    def _replace(self, kind: str) -> None:
+        """Takes out the message of that type among the last ones of passing interest."""
+        for place in reversed(range(len(self._waiting))):
+            waiting = self._waiting[place]["type"]
+            if waiting == kind:
+                del self._waiting[place]
+            if waiting not in OPT_IN or waiting == kind:
+                return
 
     def close(self) -> None:
         """No message will follow those that wait."""

@@ -39,6 +39,11 @@ class Inbox:
     def __bool__(self) -> bool:
         return bool(self._blocks)
 
+    @property
+    def full(self) -> bool:
+        """Whether :meth:`room` would wait."""
+        return not self._room.is_set()
+
     async def room(self) -> None:
         """Returns when fewer samples wait than the limit, or the inbox is closed."""
         await self._room.wait()

@@ -73,6 +73,15 @@ class Ledger(Protocol):
         """Closes the record; of an ephemeral session it destroys it."""
         ...
 
+    async def discard(self, session_id: str, *, origin: str | None) -> None:
+        """Destroys the record, whether it is open or not.
+
+        Raises:
+            ClientError: there is none, or something of it was sent to the centre.
+            StoreUnavailable: it is still there.
+        """
+        ...
+
 
 class StoredLedger:
     """The ledger on the database."""
@@ -87,6 +96,7 @@ class StoredLedger:
         self.finalise = then(sessions.finalise, ended)
         self.append_line = lines.append_line
         self.append_gap = lines.append_gap
+        self.discard = sessions.discard
 
     async def reopen(self, session_id: str) -> Past | None:
         """As the protocol says."""

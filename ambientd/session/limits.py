@@ -18,7 +18,11 @@ class Limits:
     idle: float = 300.0
     """Without audio or message."""
     longest: float = 7200.0
-    """Whatever happens."""
+    """Whatever happens, pauses left out."""
+    pause: float = 3600.0
+    """How long a session may be paused."""
+    silence: float = 0.0
+    """Of audio in which nobody speaks; 0 for any length."""
 
 
 class Lifetime:
@@ -30,11 +34,29 @@ class Lifetime:
         self._last_sign = time.monotonic()
         self._began = self._last_sign - past
         self._gone_at: float | None = None
+        self._paused_at: float | None = None
 
     @property
     def seconds(self) -> float:
-        """Since the session began."""
-        return time.monotonic() - self._began
+        """Since the session began, pauses left out."""
+        now = time.monotonic() if self._paused_at is None else self._paused_at
+        return now - self._began
+
+    @property
+    def paused(self) -> bool:
+        """Whether time stands still."""
+        return self._paused_at is not None
+
+    def pause(self) -> None:
+        """Time stands still from now on."""
+        self._paused_at = time.monotonic()
+
+    def go_on(self) -> None:
+        """Time goes on after a pause, as if there had been none."""
+        if self._paused_at is not None:
+            self._began += time.monotonic() - self._paused_at
+            self._paused_at = None
+            self.touch()
 
     @property
     def deserted(self) -> bool:
@@ -65,18 +87,27 @@ class Lifetime:
 
     def _next(self) -> tuple[float, EndReason, str]:
         limits = self._limits
-        ends = [
-            (
-                self._began + limits.longest,
-                EndReason.MAX_DURATION,
-                f"the session has lasted {limits.longest:g} s",
-            ),
-            (
-                self._last_sign + limits.idle,
-                EndReason.IDLE,
-                f"nothing came from the client for {limits.idle:g} s",
-            ),
-        ]
+        if self._paused_at is not None:
+            ends = [
+                (
+                    self._paused_at + limits.pause,
+                    EndReason.IDLE,
+                    f"the session was paused for {limits.pause:g} s",
+                )
+            ]
+        else:
+            ends = [
+                (
+                    self._began + limits.longest,
+                    EndReason.MAX_DURATION,
+                    f"the session has lasted {limits.longest:g} s",
+                ),
+                (
+                    self._last_sign + limits.idle,
+                    EndReason.IDLE,
+                    f"nothing came from the client for {limits.idle:g} s",
+                ),
+            ]
         if self._gone_at is not None:
             away = f"the client was gone for {limits.grace:g} s"
             ends.append((self._gone_at + limits.grace, EndReason.DISCONNECT, away))

@@ -22,7 +22,7 @@ from typing import Literal, Protocol
 from ambientd.core import protocol
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Decoder
-from ambientd.core.record import Refinement
+from ambientd.core.record import EndReason, Refinement
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Line
 from ambientd.errors import StoreUnavailable
@@ -131,6 +131,19 @@ class Refiner:
         draft.reel.destroy()
         if work:
             work.stop()
+
+    def forget(self, session_id: str) -> None:
+        """The session was destroyed: so is its audio, and who waits for its text is told."""
+        for work in [work for work in self._works.values() if work.draft.session_id == session_id]:
+            if work.timer:
+                work.timer.cancel()
+            self.drop(work.draft)
+            work.hub.publish(
+                protocol.refined(
+                    session_id, state=EndReason.DISCARDED, lines=(), model=work.draft.model, kept=0.0
+                )
+            )
+            work.hub.close()
 
     async def run(self) -> None:
         """One worker: hears whatever is next, until the refiner is closed."""

@@ -219,6 +219,32 @@ class Registry:
             )
         return session
 
+    async def discard(self, session_id: str, *, origin: str | None) -> None:
+        """Destroys a session with all that was heard, live or ended, as long as the centre has nothing of it.
+
+        ``origin``: where the wish comes from, for the audit.
+
+        Raises:
+            ClientError: there is no such session, or something of it was sent.
+            StoreUnavailable: it takes no more audio, but is not destroyed yet.
+        """
+        session = self._live.get(session_id)
+        if session is not None:
+            session.discard(origin)
+            await session.finished.wait()
+            if session.destroyed:
+                return
+            if not session.stored:
+                raise StoreUnavailable(
+                    f"session {session_id} could not be destroyed yet",
+                    hint="It is tried again every few seconds while the service runs; the log tells why.",
+                )
+        # It had ended already, or its end was being stored.
+        await self._ledger.discard(session_id, origin=origin)
+        if self.refiner:
+            self.refiner.forget(session_id)
+        logger.info("session discarded", extra={"session": session_id})
+
     def broadcast(self, message: Message) -> int:
         """Tells every listener of every session; gives the number of sessions told."""
         for session in self:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -21,6 +22,7 @@ from ambientd.core.metrics import SessionMetrics
 from ambientd.core.prompt import prompt_for
 from ambientd.core.protocol import Message, Wishes
 from ambientd.core.record import EndReason, Refinement, SessionState
+from ambientd.core.room import Recording, recording
 from ambientd.core.segmenter import Detect, Piece, Rules, Segmenter
 from ambientd.core.suspects import Search
 from ambientd.core.transcript import Gap
@@ -37,6 +39,7 @@ from ambientd.session.names import Names
 from ambientd.session.past import Past
 from ambientd.session.refiner import Refiner
 from ambientd.session.scribe import Scribe
+from ambientd.store.refusals import NoSuchSession
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +78,14 @@ class Terms:
     """The clinic's vocabulary."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """Somebody wants the session destroyed."""
+
+    origin: str | None
+    """Where that comes from."""
+
+
 class Session:
     """One conversation.  Whoever opens it owns the task that runs :meth:`run`, and feeds it."""
 
@@ -105,6 +116,9 @@ class Session:
         """Set once the session has ended and its listeners have been told."""
         self.stored = False
         """Whether the ending is on record."""
+        self.destroyed = False
+        """Whether it was discarded, and nothing of it is left."""
+        self._unwanted: Unwanted | None = None
         self._lifetime = Lifetime(terms.limits, past=past.end / RATE)
         self._holder = Holder()
         self._ledger = ledger
@@ -121,6 +135,8 @@ class Session:
             self._draft.expect(self._names)
             detect = self._draft.reel.judging(detect)
         self._segmenter = Segmenter(detect, terms.rules, start=past.end)
+        self._spoken = past.end
+        """Samples: how far somebody is known to have spoken."""
         self._scribe = Scribe(
             session_id,
             decoder=decoder,
@@ -175,6 +191,20 @@ class Session:
         """Whether the session takes no more audio."""
         return self._reason is not None
 
+    @property
+    def state(self) -> Recording:
+        """Whether it takes audio."""
+        if self.finished.is_set():
+            return Recording.ENDED
+        if self.ending:
+            return Recording.ENDING
+        return Recording.PAUSED if self._lifetime.paused else Recording.RECORDING
+
+    @property
+    def quiet(self) -> float:
+        """Seconds of its audio since somebody last spoke; known where there is a limit to it."""
+        return (self._segmenter.received - self._spoken) / RATE
+
     def info(self) -> Message:
         """The ``session_info`` message."""
         return protocol.session_info(
@@ -200,13 +230,29 @@ class Session:
         if hold is not None:
             hold.check()
         if self.ending:
+            raise _ending()
+        if self._lifetime.paused:
             raise ClientError(
-                "session_ending",
-                "the session is ending, and this audio was not taken",
-                hint="Open a new session.",
+                "paused",
+                "the session is paused, and this audio was not taken",
+                hint='Send {"type": "resume_recording"} first.',
             )
         self._put(self._intake.receive(frame))
         self._acknowledge()
+
+    def hear(self, audio: Samples) -> bool:
+        """Takes ``audio`` (float32, 16 kHz, mono) of a microphone, which cannot wait; whether there was room for it.
+
+        What is not taken is to be made known with :meth:`lost`.
+        """
+        self.touch()
+        if self.ending or self._lifetime.paused:
+            return True  # nobody wants it
+        if self._inbox.full:
+            return False
+        self._intake.taken += len(audio)
+        self._put(audio)
+        return True
 
     def lost(self, count: int) -> None:
         """Marks the next ``count`` of the client's samples as audio that will never come."""
@@ -222,6 +268,36 @@ class Session:
         if self._intake.taken - self._acknowledged >= self.terms.sample_rate:
             self._acknowledged = self._intake.taken
             self.hub.publish(protocol.ack(self._acknowledged))
+
+    def pause(self) -> None:
+        """Time stands still: what was being said is committed, and nothing is taken until :meth:`go_on`.
+
+        Raises:
+            ClientError: the session is ending.
+        """
+        if self.ending:
+            raise _ending()
+        if not self._lifetime.paused:
+            self._lifetime.pause()
+            # A hole of no length: what comes after the pause is not heard together with what came before.
+            self._inbox.put_hole(Hole(0))
+            self._tell()
+
+    def go_on(self) -> None:
+        """Time goes on after :meth:`pause`.
+
+        Raises:
+            ClientError: the session is ending.
+        """
+        if self.ending:
+            raise _ending()
+        if self._lifetime.paused:
+            self._lifetime.go_on()
+            self._inbox.stir()
+            self._tell()
+
+    def _tell(self) -> None:
+        self.hub.publish(recording(self.id, state=self.state, elapsed=self.duration))
 
     @property
     def taken(self) -> int:
@@ -295,6 +371,19 @@ class Session:
             self._put(self._intake.finish())
             self._inbox.close()
 
+    def discard(self, origin: str | None = None) -> None:
+        """Asks for the session to be destroyed at once: nothing more is decoded, and nothing of it is kept.
+
+        If its end is being stored just now, it is not :attr:`destroyed` when it has finished, and the record has to be.
+
+        ``origin``: where the wish comes from, for the audit.
+        """
+        self._unwanted = self._unwanted or Unwanted(origin)
+        self._reason = EndReason.DISCARDED
+        self._inbox.clear()
+        self._inbox.close()
+        self._scribe.abandon()
+
     def abandon(self) -> None:
         """Gives up what is not yet decoded: it becomes a gap.  For a shutdown that must not wait any longer."""
         self._scribe.abandon()
@@ -332,10 +421,10 @@ class Session:
             self._fail(error)
             raise
         finally:
-            self.discard()
+            self.let_go()
             self.finished.set()
 
-    def discard(self) -> None:
+    def let_go(self) -> None:
         """Nothing more will come of the session: its listeners are let go, and its audio is destroyed.
 
         What the refiner has taken over stays with the refiner.
@@ -363,7 +452,8 @@ class Session:
             for piece in segmenter.finish():
                 await self._commit(piece)
             await scribe.settle(FOREVER)
-        await self._mark_rest("shutdown")  # nothing, unless the session was abandoned
+        if self._unwanted is None:
+            await self._mark_rest("shutdown")  # nothing, unless the session was abandoned
 
     async def _judge(self, audio: Samples | Hole) -> None:
         """Has committed what ends in ``audio``; before a hole everything ends."""
@@ -375,6 +465,8 @@ class Session:
                 pieces = segmenter.receive(audio)
                 # A hundred sounds may wait in as many rooms: judged in one turn of the loop they would block it.
                 await asyncio.sleep(0)
+            if self.terms.limits.silence and (pieces or segmenter.open_piece()):
+                self._spoken = segmenter.received
             for piece in pieces:
                 await self._commit(piece)
             return
@@ -419,6 +511,8 @@ class Session:
             reason, farewell = self._lifetime.verdict()
             self.hub.publish(protocol.error(farewell))
             self.end(reason)
+        elif 0 < self.terms.limits.silence <= self.quiet and not self.ending:
+            self.end(EndReason.SILENCE)
 
     def _fail(self, error: AmbientError) -> None:
         """Ends the session at once: no more decoding, but what is stored stays, and the client learns why."""
@@ -433,6 +527,13 @@ class Session:
         Raises:
             StoreUnavailable: its record is still open.
         """
+        if self._unwanted is not None:
+            with suppress(NoSuchSession):  # somebody was faster, while the disk took nothing
+                await self._ledger.discard(self.id, origin=self._unwanted.origin)
+            self.destroyed = self.stored = True
+            logger.info("session discarded", extra={"session": self.id})
+            self.hub.publish(protocol.session_ended(self.id, reason=EndReason.DISCARDED, lines=0))
+            return
         reason = self._reason or EndReason.ERROR
         again = bool(self._draft and self.metrics.chunks_processed and reason is not EndReason.ERROR)
         self._ended_at = self._ended_at or datetime.now(UTC)
@@ -466,3 +567,11 @@ class Session:
         )
         if again and self._refiner and self._draft:
             self._refiner.end(self._draft)
+
+
+def _ending() -> ClientError:
+    return ClientError(
+        "session_ending",
+        "the session is ending, and this audio was not taken",
+        hint="Open a new session.",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,6 +16,9 @@ BOX_ID = "box_id"
 
 RESTORED: Final = "restored"
 """``yes`` from when a backup was put in place until its open sessions have been ended."""
+
+DISCARDED: Final = "discarded/"
+"""Before the id of a session: when it was discarded."""
 
 PERHAPS_DELIVERED: Final = (
     "it may have been delivered after the backup was made; release it with ambientctl sync retry if not."
@@ -36,6 +39,16 @@ async def remember(connection: AsyncConnection, name: str, value: str) -> None:
     wanted = insert(tables.facts).values(name=name, value=value)
     await connection.execute(
         wanted.on_conflict_do_update(index_elements=[tables.facts.c.name], set_={"value": value})
+    )
+
+
+async def forget_discarded(connection: AsyncConnection, before: str) -> None:
+    """Forget which sessions were discarded before that moment, within a transaction: nobody comes back to them."""
+    names = tables.facts.c.name
+    await connection.execute(
+        delete(tables.facts).where(
+            names.startswith(DISCARDED, autoescape=True), tables.facts.c.value < before
+        )
     )
 
 

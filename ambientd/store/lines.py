@@ -88,6 +88,18 @@ class Lines:
         """
         return await self._database.query(lambda connection: read_final(connection, session_id))
 
+    async def so_far(self, session_id: str) -> tuple[list[Line], list[Gap]]:
+        """The lines and the gaps of one moment, as ``lines`` and ``gaps`` give them.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+
+        async def read(connection: AsyncConnection) -> tuple[list[Line], list[Gap]]:
+            return await read_lines(connection, session_id), await read_gaps(connection, session_id)
+
+        return await self._database.query(read)
+
     async def gaps(self, session_id: str) -> list[Gap]:
         """The gaps of a session by their start; none if there is no such session.
 

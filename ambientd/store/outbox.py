@@ -119,6 +119,17 @@ async def withdraw(connection: AsyncConnection, session_id: str) -> bool:
     return left is None
 
 
+async def was_sent(connection: AsyncConnection, session_id: str) -> bool:
+    """Whether something of a session is at the centre, or may be."""
+    found = await connection.scalar(
+        select(_table.id).where(
+            _table.session_id == session_id,
+            (_table.attempts > 0) | _table.status.in_([UploadStatus.IN_FLIGHT, UploadStatus.DELIVERED]),
+        )
+    )
+    return found is not None
+
+
 async def _named(connection: AsyncConnection, session_id: str) -> str:
     column = tables.sessions.c
     found = await connection.execute(

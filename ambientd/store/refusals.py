@@ -66,6 +66,29 @@ class NotDelivered(ClientError):
         )
 
 
+class AlreadySent(ClientError):
+    """Somebody wants a session discarded that is at the centre, or may be."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "already_sent",
+            "the session was sent to the central server, so it cannot be discarded here alone",
+            hint="Have it deleted there; an operator deletes the box's own copy.",
+        )
+
+
+class Discarded(ClientError):
+    """A client comes back to a session that was discarded."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "session_discarded",
+            "this session was discarded, and nothing of it is kept",
+            hint="Do not send its audio again; open a new session.",
+            close_code=1008,
+        )
+
+
 class BadCursor(ClientError):
     """A client asked for the sessions beside one it did not get from here."""
 

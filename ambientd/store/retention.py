@@ -38,9 +38,9 @@ from ambientd.store.audit import Action
 from ambientd.store.clock import Doubt
 from ambientd.store.database import Database
 from ambientd.store.endings import SCRUB_DUE, destroy
-from ambientd.store.facts import fact, remember
+from ambientd.store.facts import fact, forget_discarded, remember
 from ambientd.store.refusals import ClockDoubtful, NoSuchCopy, NoSuchSession, NotDelivered, StillOpen
-from ambientd.store.rows import moment
+from ambientd.store.rows import moment, moment_text
 from ambientd.store.soundness import SIDECARS
 
 logger = logging.getLogger(__name__)
@@ -297,6 +297,7 @@ class Retention:
 
     async def _forget(self, connection: AsyncConnection, now: datetime) -> int:
         gone = await audit.forget(connection, now - self._terms.audit)
+        await forget_discarded(connection, moment_text(now - self._terms.audit))
         if gone:
             await audit.record(
                 connection, actor="box", action=Action.AUDIT_PURGED, origin="schedule", outcome=str(gone)

@@ -26,11 +26,18 @@ from ambientd.core.transcript import Line
 from ambientd.store import audit, listing, outbox, refining, tables
 from ambientd.store.database import Database
 from ambientd.store.endings import Holds, destroy, end, end_crashed, owe, reopen
-from ambientd.store.facts import PERHAPS_DELIVERED, RESTORED, fact, remember
+from ambientd.store.facts import DISCARDED, PERHAPS_DELIVERED, RESTORED, fact, remember
 from ambientd.store.lines import read_lines, read_text, write_metrics
 from ambientd.store.listing import Wanted
 from ambientd.store.refining import mark
-from ambientd.store.refusals import NoSuchSession, SealBroken, SessionExists, SessionNotOpen
+from ambientd.store.refusals import (
+    AlreadySent,
+    Discarded,
+    NoSuchSession,
+    SealBroken,
+    SessionExists,
+    SessionNotOpen,
+)
 from ambientd.store.rows import (
     details_of,
     details_row,
@@ -69,10 +76,14 @@ class Sessions:
 
         Raises:
             SessionExists: the id was used before; ids are never used twice.
+            Discarded: it was that of a session that was discarded: a client may come back that has not heard of it,
+                and would send it all again.
             StoreUnavailable: nothing was stored.
         """
 
         async def begin(connection: AsyncConnection) -> None:
+            if await fact(connection, DISCARDED + session_id) is not None:
+                raise Discarded
             await connection.execute(
                 insert(tables.sessions).values(
                     session_id=session_id,
@@ -209,6 +220,29 @@ class Sessions:
 
         if await self._database.transact(finish):
             await self._database.scrub()
+
+    async def discard(self, session_id: str, *, origin: str | None = None) -> None:
+        """Destroy a session because who recorded it does not want it: open or ended, as long as nobody else has it.
+
+        origin: where the wish comes from.
+
+        Raises:
+            NoSuchSession: there is none of that id.
+            AlreadySent: something of it is at the centre, or may be.
+            StoreUnavailable: it is still there.
+        """
+
+        async def work(connection: AsyncConnection) -> None:
+            record = await _find(connection, session_id)
+            over = record is None or record.state is not SessionState.OPEN
+            if over and await outbox.was_sent(connection, session_id):
+                raise AlreadySent
+            if not await destroy(connection, session_id, actor="client", origin=origin, why="discarded"):
+                raise NoSuchSession
+            await remember(connection, DISCARDED + session_id, moment_text(datetime.now(UTC)))
+
+        await self._database.transact(work)
+        await self._database.scrub()
 
     async def refined(self, session_id: str, lines: Sequence[Line], model: str) -> bool:
         """Take over the lines of the second hearing as the final ones, and let the delivery go, in one transaction.
