@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +114,8 @@ class About:
     """What ``ambientctl tune`` found, if it holds for this machine."""
     loop_delay: Callable[[], float] = lambda: 0.0
     """Seconds, the longest delay of the event loop in the last minute."""
+    started: float = field(default_factory=time.monotonic)
+    """When the daemon was ready, on the monotonic clock, in seconds."""
 
 
 class Transfer(Source, Protocol):

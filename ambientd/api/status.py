@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+
 from aiohttp import web
 
 from ambientd import __version__
@@ -15,13 +18,14 @@ routes = web.RouteTableDef()
 @routes.get("/api/v1/status")
 @allows(Permission.SEE_BOX)
 async def status(request: web.Request) -> web.Response:
-    """Version, engine, what tuning found, load and lateness; seconds unless the name says otherwise."""
+    """Version, engine, what tuning found, load, lateness, disk, clock; seconds unless the name says otherwise."""
     services = request.app[SERVICES]
     registry, engine, about = services.registry, services.engine, services.about
     capacity = registry.capacity
     return web.json_response(
         {
             "version": __version__,
+            "uptime": round(time.monotonic() - about.started, 1),
             "engine": {
                 "model": services.model,
                 "lanes": engine.count,
@@ -43,6 +47,11 @@ async def status(request: web.Request) -> web.Response:
                 "cost": round(capacity.cost, 4),
                 "partial_interval": round(min(capacity.preview_interval, 3600.0), 1),
                 "loop_delay_max": round(about.loop_delay(), 4),
+            },
+            "disk": {"free_bytes": services.disk.free, "low_water_bytes": services.disk.low_water},
+            "clock": {
+                "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+                "doubt": services.retention.doubt,
             },
         }
     )
