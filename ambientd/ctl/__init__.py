@@ -18,6 +18,7 @@ from ambientd.errors import AmbientError
 COMMANDS: Final = {
     "audit": ("ambientd.ctl.audit", "Export the audit, and verify its chain."),
     "backup": ("ambientd.ctl.backup", "Take away a copy of everything, encrypted and checked."),
+    "diag": ("ambientd.ctl.diag", "Write a zip without patient data for whoever is to find a fault."),
     "doctor": ("ambientd.ctl.doctor", "Check everything that goes wrong, and say what mends it."),
     "export": ("ambientd.ctl.export", "Write a stored transcript to a file."),
     "key": ("ambientd.ctl.key", "Look after the key that guards what is stored."),

@@ -123,7 +123,7 @@ async def _call(
         target = f"{str(base(url)).rstrip('/')}{path}"
     except ValueError as error:
         raise DaemonUnreachable(
-            f"{url} is no address.", hint="Give one such as http://localhost:8000."
+            "That is no address.", hint="Give one such as http://localhost:8000."
         ) from error
     try:
         async with (
@@ -134,11 +134,21 @@ async def _call(
                 raise Refused(answer.status, _detail(answer.status, await answer.text()))
             return await take(answer)
     except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-        raise DaemonUnreachable(f"No daemon answers at {url}.", hint=_hint(url, error)) from error
+        raise DaemonUnreachable(f"No daemon answers at {named(url)}.", hint=_hint(url, error)) from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise DaemonUnreachable(
-            f"The daemon at {url} did not answer to its end.", hint="Look at its log: ambientctl logs"
+            f"The daemon at {named(url)} did not answer to its end.", hint="Look at its log: ambientctl logs"
         ) from error
+
+
+def named(url: str) -> str:
+    """An address as it can be shown: without a password or a token that somebody has put into it."""
+    if socket_path(url) is not None:
+        return url
+    try:
+        return str(base(url).with_user(None).with_query(None)).rstrip("/")
+    except ValueError:
+        return "that address"
 
 
 def _hint(url: str, error: Exception) -> str:

@@ -97,12 +97,12 @@ def _asked(url: str) -> tuple[list[Finding], Finding]:
             "daemon.running",
             title,
             Severity.WARNING,
-            f"It answers at {url} and does not tell: {error.message}",
+            f"It answers at {daemon.named(url)} and does not tell: {error.message}",
             "Ask on the box itself.",
             "sudo ambientctl doctor",
         )
     found = [Finding(**{**each, "severity": Severity(each["severity"])}) for each in told["checks"]]
-    return found, Finding("daemon.running", title, reason=f"It answers at {url}.")
+    return found, Finding("daemon.running", title, reason=f"It answers at {daemon.named(url)}.")
 
 
 def _show(found: list[Finding]) -> None:

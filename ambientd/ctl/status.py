@@ -93,7 +93,7 @@ def rows(
     found = [("Service", _service(told["daemon"], unit, url), outside.unit(unit).severity)]
     if (state := told["daemon"]) is not None:
         engine, sessions = state["engine"], state["sessions"]
-        kernels = " ".join(engine["kernels"]) or "plain"
+        kernels = " ".join(each for each in engine["kernels"] if each.startswith("AVX")) or "plain"
         live = f"{sessions['live']} live of {sessions['limit']}, {sessions['refused']} refused"
         found += [
             ("Model", f"{engine['model']}, kernels {kernels}", grade("engine.model")),
@@ -127,7 +127,7 @@ def _service(state: dict[str, Any] | None, unit: dict[str, str], url: str) -> st
         parts.append(f"systemd: {unit.get('ActiveState', '?')}")
         if unit.get("StatusText"):
             parts.append(unit["StatusText"])
-    return ", ".join([*parts, f"at {url}"])
+    return ", ".join([*parts, f"at {daemon.named(url)}"])
 
 
 def _lanes(engine: dict[str, Any], load: dict[str, Any]) -> str:
