@@ -9,9 +9,10 @@ from functools import partial
 
 from aiohttp import web
 
-from ambientd.api.operator import operator_only
+from ambientd.api.access import allows
 from ambientd.api.own_checks import own_findings
 from ambientd.api.services import SERVICES, Check
+from ambientd.core.access import Permission
 from ambientd.core.checks import Finding, Severity, merged, worst
 from ambientd.errors import AmbientError
 
@@ -21,7 +22,7 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/api/v1/checks")
-@operator_only
+@allows(Permission.SEE_BOX)
 async def checks(request: web.Request) -> web.Response:
     """Every check, the worst finding first; ``status`` is that one's severity."""
     services = request.app[SERVICES]
