@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ambientd.api.access import allows
+from ambientd.api.access import actor, allows
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
@@ -34,7 +34,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     if form not in TYPES:
         raise ClientError("bad_format", "no such format of the audit", hint="Use csv or ndjson.")
     audit = request.app[SERVICES].audit
-    await audit.record(actor="operator", action=Action.AUDIT_EXPORTED, origin=peer(request))
+    await audit.record(actor=actor(request, "operator"), action=Action.AUDIT_EXPORTED, origin=peer(request))
     last = (await audit.head()).number
     answer = web.StreamResponse(headers={"Content-Type": f"{TYPES[form]}; charset=utf-8"})
     await answer.prepare(request)

@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from ambientd.api.access import allows
+from ambientd.api.access import actor, allows
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
@@ -28,7 +28,9 @@ async def backup(request: web.Request) -> web.StreamResponse:
 
     ``Content-Digest`` tells the receiver whether all of it arrived.  Source: RFC 9530.
     """
-    async with request.app[SERVICES].backups.make(actor="operator", origin=peer(request)) as made:
+    async with request.app[SERVICES].backups.make(
+        actor=actor(request, "operator"), origin=peer(request)
+    ) as made:
         digest = base64.b64encode(bytes.fromhex(made.sha256)).decode()
         about = {"name": made.name, "recoverable": made.recoverable, **asdict(made.contents)}
         answer = web.StreamResponse(

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from ambientd.api.access import allows
+from ambientd.api.access import actor, allows
 from ambientd.api.origin import peer
+from ambientd.api.reach import stored
 from ambientd.api.services import SERVICES
 from ambientd.core import details
 from ambientd.core.access import Permission
@@ -22,11 +23,10 @@ routes = web.RouteTableDef()
 @allows(Permission.READ)
 async def read(request: web.Request) -> web.Response:
     """What the clinic has said of a session."""
-    services, session_id = request.app[SERVICES], request.match_info["session_id"]
-    if await services.sessions.get(session_id) is None:
-        raise ClientError("no_such_session", "no session has this id")
+    services = request.app[SERVICES]
+    session_id = (await stored(request, Permission.READ)).session_id
     await services.audit.record(
-        actor="client", action=Action.DETAILS_READ, object=session_id, origin=peer(request)
+        actor=actor(request, "client"), action=Action.DETAILS_READ, object=session_id, origin=peer(request)
     )
     return web.json_response(details.as_fields(await services.sessions.details(session_id)))
 
@@ -38,8 +38,9 @@ async def change(request: web.Request) -> web.Response:
     fields = await json_object(request)
     now = datetime.now(UTC)
     amended = await request.app[SERVICES].sessions.amend(
-        request.match_info["session_id"],
+        (await stored(request, Permission.AMEND)).session_id,
         lambda before: details.changed(before, fields, now=now),
+        actor=actor(request, "client"),
         origin=peer(request),
     )
     return web.json_response(details.as_fields(amended))

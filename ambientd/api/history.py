@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from ambientd import __version__
-from ambientd.api.access import allows
+from ambientd.api.access import actor, allows
 from ambientd.api.origin import peer
+from ambientd.api.reach import only_owner, stored
 from ambientd.api.services import SERVICES, Services
 from ambientd.core import export, fhir, protocol
 from ambientd.core.access import Permission
@@ -59,7 +60,7 @@ async def page(request: web.Request) -> web.Response:
 @allows(Permission.READ)
 async def one(request: web.Request) -> web.Response:
     """One session and its figures."""
-    return web.json_response(record_fields(await _record(request)))
+    return web.json_response(record_fields(await stored(request, Permission.READ)))
 
 
 @routes.get("/api/v1/sessions/{session_id}/transcript")
@@ -67,11 +68,11 @@ async def one(request: web.Request) -> web.Response:
 async def transcript(request: web.Request) -> web.Response:
     """What was said, as ``format``: json (default), text, srt, vtt, fhir; ``tier``: final (default), live, refined."""
     services: Services = request.app[SERVICES]
-    record = await _record(request)
+    record = await stored(request, Permission.READ)
     form = request.query.get("format", "json")
     # Before a word is read: what was seen and is not on record would not be accounted for.
     await services.audit.record(
-        actor="client",
+        actor=actor(request, "client"),
         action=Action.TRANSCRIPT_READ if form == "json" else Action.TRANSCRIPT_EXPORTED,
         object=record.session_id,
         origin=peer(request),
@@ -123,13 +124,6 @@ async def _tier(request: web.Request, record: SessionRecord) -> tuple[list[Line]
     return found, open_gaps(found, gaps) if record.refinement is Refinement.DONE else gaps
 
 
-async def _record(request: web.Request) -> SessionRecord:
-    record = await request.app[SERVICES].sessions.get(request.match_info["session_id"])
-    if record is None:
-        raise ClientError("no_such_session", "no session has this id")
-    return record
-
-
 def _limit(request: web.Request) -> int:
     text = request.query.get("limit", str(PAGE))
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LARGEST_PAGE:
@@ -143,6 +137,7 @@ def _wanted(request: web.Request) -> Wanted:
         room=request.query.get("room"),
         refinement=_one_of(Refinement, request, "refinement"),
         delivery=_one_of(UploadStatus, request, "delivery"),
+        owner=only_owner(request, Permission.READ),
     )
 
 
@@ -172,6 +167,7 @@ def record_fields(record: SessionRecord) -> dict[str, Any]:
         "quantisation": record.quantisation,
         "box_id": record.box_id,
         "room": record.room,
+        "owner": record.owner,
         "ephemeral": record.ephemeral,
         "refinement": record.refinement,
         "delivery": record.delivery,

@@ -14,7 +14,8 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from ambientd.api.access import allows
+from ambientd.api import reach
+from ambientd.api.access import actor, allows
 from ambientd.api.farewell import SEND_PATIENCE, code_of, refuse
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES, Services
@@ -81,21 +82,20 @@ async def _find(request: web.Request, services: Services) -> AsyncGenerator[Mess
     """All messages for this listener.
 
     Raises:
-        ClientError: there is no such session.
+        ClientError: there is no such session, or none in reach.
         StoreUnavailable: the audit, or the store, is not to be had.
     """
-    session_id = request.match_info["session_id"]
-    session = services.registry.find(session_id)
-    record = None if session else await services.sessions.get(session_id)
-    if session is None and record is None:
-        raise ClientError("no_such_session", "no session has this id", close_code=protocol.CLOSE_POLICY)
+    record = await reach.stored(request, Permission.READ)
+    session = services.registry.find(record.session_id)
     # Before a word is told: what was seen and is not on record would not be accounted for.
     await services.audit.record(
-        actor="client", action=Action.TRANSCRIPT_READ, object=session_id, origin=peer(request)
+        actor=actor(request, "client"),
+        action=Action.TRANSCRIPT_READ,
+        object=record.session_id,
+        origin=peer(request),
     )
     if session is not None:
         return _live(session, services, _wanted(request))
-    assert record is not None  # noqa: S101 - one of the two is there
     return _past(record, services, refined=request.query.get("refined") in {"1", "true"})
 
 

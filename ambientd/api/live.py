@@ -6,8 +6,9 @@ import json
 
 from aiohttp import web
 
-from ambientd.api.access import allows
+from ambientd.api.access import actor, allows
 from ambientd.api.origin import peer
+from ambientd.api.reach import live, stored, within_reach
 from ambientd.api.services import SERVICES
 from ambientd.core import protocol
 from ambientd.core.access import Permission
@@ -31,6 +32,7 @@ async def active(request: web.Request) -> web.Response:
             "lag_seconds": round(session.lag, 3),
         }
         for session in registry
+        if within_reach(request, Permission.WATCH, session.owner)
     ]
     return web.json_response(
         {"active_sessions": len(sessions), "max_connections": registry.most, "sessions": sessions}
@@ -41,7 +43,8 @@ async def active(request: web.Request) -> web.Response:
 @allows(Permission.STEER)
 async def end(request: web.Request) -> web.Response:
     """Ends a live session; answers once its last line is stored."""
-    session = await request.app[SERVICES].registry.end(request.match_info["session_id"], EndReason.REST)
+    asked = live(request, Permission.STEER)
+    session = await request.app[SERVICES].registry.end(asked.id, EndReason.REST)
     return web.json_response(
         {
             "message": "Session ended",
@@ -52,11 +55,13 @@ async def end(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/sessions/{session_id}/discard")
-@allows(Permission.STEER)
+@allows(Permission.DELETE)
 async def discard(request: web.Request) -> web.Response:
     """Destroys a session, live or ended, of which the centre has nothing; answers once nothing of it is left."""
-    session_id = request.match_info["session_id"]
-    await request.app[SERVICES].registry.discard(session_id, origin=peer(request))
+    session_id = (await stored(request, Permission.DELETE)).session_id
+    await request.app[SERVICES].registry.discard(
+        session_id, actor=actor(request, "client"), origin=peer(request)
+    )
     return web.json_response({"message": "Session discarded", "session_id": session_id})
 
 
@@ -81,5 +86,7 @@ async def broadcast(request: web.Request) -> web.Response:
             "only a session itself may send a message of this type",
             hint='Use another, such as "announcement".',
         )
-    told = request.app[SERVICES].registry.broadcast(message)
+    told = request.app[SERVICES].registry.broadcast(
+        message, reaches=lambda session: within_reach(request, Permission.ANNOUNCE, session.owner)
+    )
     return web.json_response({"message": "Broadcast sent", "sessions": told})

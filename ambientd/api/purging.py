@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ambientd.api.access import allows
+from ambientd.api.access import actor, allows
 from ambientd.api.origin import peer
+from ambientd.api.reach import stored
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
 from ambientd.errors import ClientError
@@ -37,7 +38,7 @@ async def purge(request: web.Request) -> web.Response:
     """
     done = await request.app[SERVICES].retention.purge(
         datetime.now(UTC),
-        actor="operator",
+        actor=actor(request, "operator"),
         origin=peer(request),
         clock_is_right=await _flag(request, "clock_is_right"),
     )
@@ -55,9 +56,12 @@ async def purge(request: web.Request) -> web.Response:
 @allows(Permission.DELETE)
 async def delete(request: web.Request) -> web.Response:
     """Destroys a session that has ended; one that was not delivered only with ``{"force": true}`` in the body."""
-    session_id = request.match_info["session_id"]
+    session_id = (await stored(request, Permission.DELETE)).session_id
     scrubbed = await request.app[SERVICES].retention.delete(
-        session_id, force=await _flag(request, "force"), actor="operator", origin=peer(request)
+        session_id,
+        force=await _flag(request, "force"),
+        actor=actor(request, "operator"),
+        origin=peer(request),
     )
     return web.json_response({"session_id": session_id, "scrubbed": scrubbed})
 
@@ -67,7 +71,9 @@ async def delete(request: web.Request) -> web.Response:
 async def delete_copy(request: web.Request) -> web.Response:
     """Deletes a file beside the database: a damaged one, one that was replaced, one from before an upgrade."""
     name = request.match_info["name"]
-    await request.app[SERVICES].retention.delete_copy(name, actor="operator", origin=peer(request))
+    await request.app[SERVICES].retention.delete_copy(
+        name, actor=actor(request, "operator"), origin=peer(request)
+    )
     return web.json_response({"copy": name})
 
 

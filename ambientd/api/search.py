@@ -7,9 +7,10 @@ from typing import Final
 
 from aiohttp import web
 
-from ambientd.api.access import allows
+from ambientd.api.access import actor, allows
 from ambientd.api.history import record_fields
 from ambientd.api.origin import peer
+from ambientd.api.reach import only_owner
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
 from ambientd.errors import ClientError
@@ -33,8 +34,10 @@ async def find(request: web.Request) -> web.Response:
     """
     words, limit = _asked(await request.text())
     services = request.app[SERVICES]
-    await services.audit.record(actor="client", action="transcript.searched", origin=peer(request))
-    found = await search(services.database, words, limit=limit)
+    await services.audit.record(
+        actor=actor(request, "client"), action="transcript.searched", origin=peer(request)
+    )
+    found = await search(services.database, words, limit=limit, owner=only_owner(request, Permission.READ))
     return web.json_response(
         {"sessions": [{**record_fields(each.record), "passage": each.passage} for each in found]}
     )

@@ -168,6 +168,8 @@ class Services:
     web: Path | None
     """Folder of the pages; ``None`` serves none."""
     about: About = field(default_factory=About)
+    shared_visits: bool = False
+    """Whether clinicians reach each other's visits, and those begun on the box."""
     checks: tuple[Check, ...] = ()
     """What other rooms look at, for ``/api/v1/checks``."""
 

@@ -15,13 +15,14 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from ambientd.api.access import allows
+from ambientd.api.access import actor, allows, caller
 from ambientd.api.farewell import SEND_PATIENCE, code_of, refuse
 from ambientd.api.origin import peer
+from ambientd.api.reach import own_id
 from ambientd.api.services import SERVICES, Services
 from ambientd.core import details, protocol
 from ambientd.core.access import Permission
-from ambientd.core.record import EndReason
+from ambientd.core.record import BOX, EndReason
 from ambientd.core.room import Recording
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.session.following import Shown
@@ -149,15 +150,19 @@ async def _open(
     What was said is told again only to who knows the session's token: an id can be guessed.
     """
     asked = request.match_info.get("session_id")
-    session_id = protocol.check_session_id(asked) if asked is not None else None
+    principal = caller(request)
+    session_id = own_id(principal, asked) if asked is not None else None
     if session_id is not None:
         ticket = await _ticket(socket) if _asked(request, "resume") else protocol.Resume("")
         if back := services.registry.resume(session_id, ticket.token):
             services.audit.note(
-                actor="client", action=Action.SESSION_RESUMED, object=session_id, origin=request.remote
+                actor=actor(request, "client"),
+                action=Action.SESSION_RESUMED,
+                object=session_id,
+                origin=request.remote,
             )
             return back, True, ticket.next_line if back.knows(ticket.token) else None
-    terms = replace(services.terms(), ephemeral=_asked(request, "ephemeral"))
+    terms = replace(services.terms(), ephemeral=_asked(request, "ephemeral"), owner=principal.id)
     session = await services.registry.open(session_id, terms, client=request.remote or "")
     return session, session.reopened, None
 
@@ -329,7 +334,9 @@ async def _obey(
             if wishes.details:
                 now = datetime.now(UTC)
                 await services.sessions.amend(
-                    session.id, lambda before: details.changed(before, wishes.details, now=now)
+                    session.id,
+                    lambda before: details.changed(before, wishes.details, now=now),
+                    actor=_speaker(session),
                 )
             listener.wanted = wishes.applied(listener.wanted)
             listener.put(protocol.configured(language=session.language, wanted=listener.wanted))
@@ -342,4 +349,9 @@ def _steer(wish: str, session: Session, origin: str | None) -> None:
         case "resume_recording":
             session.go_on()
         case "discard_session":
-            session.discard(origin)
+            session.discard(origin, actor=_speaker(session))
+
+
+def _speaker(session: Session) -> str:
+    """Who speaks on a session's connection, for the audit: only its owner can."""
+    return "client" if session.owner == BOX else session.owner

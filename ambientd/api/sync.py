@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ambientd.api.access import allows
+from ambientd.api.access import actor, allows
 from ambientd.api.origin import peer
+from ambientd.api.reach import stored
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
 from ambientd.core.answers import joined, missing
@@ -35,7 +36,7 @@ async def run(request: web.Request) -> web.Response:
     """Try every row at once; answers before it is done."""
     services = request.app[SERVICES]
     await services.sync.run_now()
-    await services.audit.record(actor="operator", action="sync.run", origin=peer(request))
+    await services.audit.record(actor=actor(request, "operator"), action="sync.run", origin=peer(request))
     return web.json_response(_status(await services.sync.status()), status=202)
 
 
@@ -45,7 +46,7 @@ async def pause(request: web.Request) -> web.Response:
     """Call nobody until resumed, over restarts too."""
     services = request.app[SERVICES]
     await services.sync.pause()
-    await services.audit.record(actor="operator", action="sync.paused", origin=peer(request))
+    await services.audit.record(actor=actor(request, "operator"), action="sync.paused", origin=peer(request))
     return web.json_response(_status(await services.sync.status()))
 
 
@@ -55,7 +56,7 @@ async def resume(request: web.Request) -> web.Response:
     """Go on."""
     services = request.app[SERVICES]
     await services.sync.resume()
-    await services.audit.record(actor="operator", action="sync.resumed", origin=peer(request))
+    await services.audit.record(actor=actor(request, "operator"), action="sync.resumed", origin=peer(request))
     return web.json_response(_status(await services.sync.status()))
 
 
@@ -83,7 +84,10 @@ async def retry(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     upload = await services.sync.retry(request.match_info["id"])
     await services.audit.record(
-        actor="operator", action="delivery.retried", object=upload.session_id, origin=peer(request)
+        actor=actor(request, "operator"),
+        action="delivery.retried",
+        object=upload.session_id,
+        origin=peer(request),
     )
     return web.json_response(_item(upload), status=202)
 
@@ -95,7 +99,10 @@ async def park(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     upload = await services.sync.park(request.match_info["id"])
     await services.audit.record(
-        actor="operator", action="delivery.parked", object=upload.session_id, origin=peer(request)
+        actor=actor(request, "operator"),
+        action="delivery.parked",
+        object=upload.session_id,
+        origin=peer(request),
     )
     return web.json_response(_item(upload))
 
@@ -105,14 +112,12 @@ async def park(request: web.Request) -> web.Response:
 async def answers(request: web.Request) -> web.Response:
     """What the central server answered about a conversation, the parts of a long one joined; works without it."""
     services = request.app[SERVICES]
-    session_id = request.match_info["session_id"]
-    if await services.sessions.get(session_id) is None:
-        raise ClientError("no_such_session", "no session has this id")
+    session_id = (await stored(request, Permission.READ)).session_id
     known = await services.answers.of(session_id)
     best = joined(known.answers)
     unanswered = missing(best, await services.answers.asked()) if known.answers else []
     await services.audit.record(
-        actor="client", action="answers.read", object=session_id, origin=peer(request)
+        actor=actor(request, "client"), action="answers.read", object=session_id, origin=peer(request)
     )
     return web.json_response(
         {

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
 
-from ambientd.api.access import allows
+from ambientd.api.access import actor, allows, caller
 from ambientd.api.origin import peer
+from ambientd.api.reach import stored, within_reach
 from ambientd.api.services import SERVICES, Services, Transfer
 from ambientd.core import details, export, protocol
 from ambientd.core.access import Permission
@@ -20,6 +21,7 @@ from ambientd.errors import ClientError
 from ambientd.session.names import Names
 from ambientd.session.uploads import CLIENT, Stage, Upload
 from ambientd.store.audit import Action
+from ambientd.store.refusals import NoSuchSession
 
 routes = web.RouteTableDef()
 
@@ -55,15 +57,20 @@ async def receive(request: web.Request) -> web.Response:
 async def one(request: web.Request) -> web.Response:
     """Where a recording stands; once it has ended, with its text."""
     services = request.app[SERVICES]
-    session_id = request.match_info["session_id"]
-    upload = services.uploads.find(session_id)
+    upload = _find(request, Permission.READ)
     if upload is not None and upload.stage in (Stage.QUEUED, Stage.RUNNING):
         return web.json_response(_running(upload))
-    record = await services.sessions.get(session_id)
-    if record is None or record.client != CLIENT:
+    try:
+        record = await stored(request, Permission.READ)
+    except NoSuchSession:
+        raise _unknown() from None
+    if record.client != CLIENT:
         raise _unknown()
     await services.audit.record(
-        actor="client", action=Action.TRANSCRIPT_READ, object=session_id, origin=peer(request)
+        actor=actor(request, "client"),
+        action=Action.TRANSCRIPT_READ,
+        object=record.session_id,
+        origin=peer(request),
     )
     return web.json_response(await _ended(services, record, upload))
 
@@ -72,11 +79,10 @@ async def one(request: web.Request) -> web.Response:
 @allows(Permission.STEER)
 async def cancel(request: web.Request) -> web.Response:
     """Breaks a recording off; what was heard by then stays, as an interrupted session."""
-    uploads = request.app[SERVICES].uploads
-    upload = uploads.find(request.match_info["session_id"])
+    upload = _find(request, Permission.STEER)
     if upload is None:
         raise _unknown()
-    await uploads.cancel(upload)
+    await request.app[SERVICES].uploads.cancel(upload)
     return web.json_response(_running(upload))
 
 
@@ -99,6 +105,7 @@ async def _submit(request: web.Request, services: Services, transfer: Transfer) 
         prompt=terms.prompt if wishes.prompt is None else wishes.prompt,
         details=said if said != Details() else None,
         names=names,
+        owner=caller(request).id,
     )
 
 
@@ -142,6 +149,12 @@ async def _text(part: BodyPartReader) -> str:
         if len(raw) > LONGEST_FIELD:
             raise ClientError("bad_field", f"a field holds at most {LONGEST_FIELD} bytes")
     return raw.decode("utf-8")
+
+
+def _find(request: web.Request, permission: Permission) -> Upload | None:
+    """The upload that the address names, if it is known here and in reach."""
+    upload = request.app[SERVICES].uploads.find(request.match_info["session_id"])
+    return upload if upload and within_reach(request, permission, upload.owner) else None
 
 
 def _unknown() -> ClientError:

@@ -7,7 +7,7 @@ from collections import Counter
 
 from aiohttp import web
 
-from ambientd.api.access import allows
+from ambientd.api.access import actor, allows
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
@@ -35,7 +35,9 @@ async def reload(request: web.Request) -> web.Response:
     except OperatorError as error:
         # Asked on the box itself, so it may name the file.
         raise ClientError("bad_vocabulary", error.message, hint=error.hint) from error
-    await services.audit.record(actor="operator", action="vocabulary.read", origin=peer(request))
+    await services.audit.record(
+        actor=actor(request, "operator"), action="vocabulary.read", origin=peer(request)
+    )
     return web.json_response(_counts(services.glossary.vocabulary))
 
 

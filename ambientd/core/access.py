@@ -15,6 +15,8 @@ from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from ambientd.core.record import BOX
+
 
 class Permission(StrEnum):
     """What a route asks for."""
@@ -145,7 +147,7 @@ class Principal:
         return any(permission in GRANTS[self.role] for permission in permissions)
 
 
-LOCAL: Final = Principal("local", Kind.LOCAL, Role.LOCAL, "this box")
+LOCAL: Final = Principal(BOX, Kind.LOCAL, Role.LOCAL, "this box")
 """Whoever speaks from the box itself; also the owner of what a button or a voice began."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from ambientd.core.delivery import UploadStatus
 from ambientd.core.metrics import SessionMetrics
@@ -38,6 +39,10 @@ class EndReason(StrEnum):
     """Nobody had spoken for as long as the settings allow."""
     DISCARDED = "discarded"
     """Somebody wanted it destroyed; no record has this reason, since none is kept."""
+
+
+BOX: Final = "local"
+"""The owner of what was opened on the box itself: by its programs, its button, its voice."""
 
 
 class Refinement(StrEnum):
@@ -131,6 +136,8 @@ class SessionRecord:
     refinement: Refinement = Refinement.NONE
     delivery: UploadStatus | None = None
     """Where its delivery to the centre stands; ``None`` where there is nothing to deliver, or not yet."""
+    owner: str = BOX
+    """Id of the principal that opened it."""
 
     @property
     def total_chunks(self) -> int:

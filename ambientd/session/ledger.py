@@ -33,6 +33,7 @@ class Ledger(Protocol):
         monotonic_start: float,
         box: Box,
         ephemeral: bool,
+        owner: str,
     ) -> None:
         """Opens the record of a session.
 
@@ -73,7 +74,7 @@ class Ledger(Protocol):
         """Closes the record; of an ephemeral session it destroys it."""
         ...
 
-    async def discard(self, session_id: str, *, origin: str | None) -> None:
+    async def discard(self, session_id: str, *, actor: str, origin: str | None) -> None:
         """Destroys the record, whether it is open or not.
 
         Raises:
@@ -109,6 +110,7 @@ class StoredLedger:
             lines=tuple(await self._lines.lines(session_id)),
             gaps=tuple(await self._lines.gaps(session_id)),
             metrics=record.metrics,
+            owner=record.owner,
         )
 
 

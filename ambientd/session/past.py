@@ -17,6 +17,8 @@ class Past:
     """When the session began; ``None``: now."""
     cut_off: bool = False
     """Whether the daemon stopped in its middle."""
+    owner: str = ""
+    """Id of the principal that opened it; empty: whoever opens it now."""
     lines: tuple[Line, ...] = ()
     gaps: tuple[Gap, ...] = ()
     metrics: SessionMetrics = field(default_factory=SessionMetrics)

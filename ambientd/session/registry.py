@@ -18,7 +18,7 @@ from ambientd.core import protocol
 from ambientd.core.decoding import Decoder
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.protocol import CLOSE_GOING_AWAY, CLOSE_OVERLOADED, CLOSE_POLICY, Message
-from ambientd.core.record import Box, EndReason
+from ambientd.core.record import BOX, Box, EndReason
 from ambientd.core.segmenter import Detect
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.session.capacity import NO_CEILING, Capacity
@@ -138,7 +138,7 @@ class Registry:
                 close_code=CLOSE_OVERLOADED,
                 retry_after=self.capacity.ceiling.retry,
             )
-        name = session_id or secrets.token_urlsafe(16)
+        name = session_id or new_id(terms.owner)
         # Taken before the first await: of two clients with one id only one can get here.
         self._opening.add(name)
         try:
@@ -179,6 +179,7 @@ class Registry:
                 monotonic_start=time.monotonic(),
                 box=self._box,
                 ephemeral=terms.ephemeral,
+                owner=terms.owner,
             )
         except SessionExists:
             past = await self._ledger.reopen(session_id)
@@ -219,10 +220,10 @@ class Registry:
             )
         return session
 
-    async def discard(self, session_id: str, *, origin: str | None) -> None:
+    async def discard(self, session_id: str, *, actor: str = "client", origin: str | None) -> None:
         """Destroys a session with all that was heard, live or ended, as long as the centre has nothing of it.
 
-        ``origin``: where the wish comes from, for the audit.
+        ``origin``: where the wish comes from; ``actor``: whose it is, for the audit.
 
         Raises:
             ClientError: there is no such session, or something of it was sent.
@@ -230,7 +231,7 @@ class Registry:
         """
         session = self._live.get(session_id)
         if session is not None:
-            session.discard(origin)
+            session.discard(origin, actor=actor)
             await session.finished.wait()
             if session.destroyed:
                 return
@@ -240,16 +241,17 @@ class Registry:
                     hint="It is tried again every few seconds while the service runs; the log tells why.",
                 )
         # It had ended already, or its end was being stored.
-        await self._ledger.discard(session_id, origin=origin)
+        await self._ledger.discard(session_id, actor=actor, origin=origin)
         if self.refiner:
             self.refiner.forget(session_id)
         logger.info("session discarded", extra={"session": session_id})
 
-    def broadcast(self, message: Message) -> int:
-        """Tells every listener of every session; gives the number of sessions told."""
-        for session in self:
+    def broadcast(self, message: Message, *, reaches: Callable[[Session], bool] = lambda _: True) -> int:
+        """Tells every listener of every session in reach; gives the number of sessions told."""
+        told = [session for session in self if reaches(session)]
+        for session in told:
             session.hub.publish(message)
-        return len(self._live)
+        return len(told)
 
     async def tell_load(self, *, every: float = LOAD_EVERY) -> None:
         """Tells how busy the box is to those who asked, for ever."""
@@ -259,7 +261,7 @@ class Registry:
                 if session.hub.wants("load"):
                     session.hub.publish(
                         protocol.load(
-                            sessions=len(self),
+                            sessions=self._seen_from(session),
                             lag=session.lag,
                             box_lag=self.capacity.lag,
                             utilisation=self.capacity.utilisation,
@@ -267,6 +269,10 @@ class Registry:
                             thinned=self.capacity.thinned,
                         )
                     )
+
+    def _seen_from(self, session: Session) -> int:
+        """How many sessions one may know of: those of its owner; on the box itself all."""
+        return sum(session.owner in (BOX, other.owner) for other in self)
 
     async def close(self, *, within: float) -> None:
         """Ends all sessions, decoding what they hold, but for no longer than ``within`` seconds."""
@@ -319,6 +325,11 @@ class Registry:
                 await session.close_record()
             if stopping:
                 return
+
+
+def new_id(owner: str) -> str:
+    """An id that cannot be guessed, in its owner's own space."""
+    return secrets.token_urlsafe(16) + ("" if owner == BOX else f".{owner}")
 
 
 def _going_away() -> ClientError:

@@ -21,7 +21,7 @@ from ambientd.core.decoding import Decoder
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.prompt import prompt_for
 from ambientd.core.protocol import Message, Wishes
-from ambientd.core.record import EndReason, Refinement, SessionState
+from ambientd.core.record import BOX, EndReason, Refinement, SessionState
 from ambientd.core.room import Recording, recording
 from ambientd.core.segmenter import Detect, Piece, Rules, Segmenter
 from ambientd.core.suspects import Search
@@ -74,6 +74,8 @@ class Terms:
     limits: Limits = field(default_factory=Limits)
     ephemeral: bool = False
     """Whether nothing of the session is kept once it has ended."""
+    owner: str = BOX
+    """Id of the principal that opens it."""
     search: Search = field(default_factory=Search)
     """The clinic's vocabulary."""
 
@@ -84,6 +86,7 @@ class Unwanted:
 
     origin: str | None
     """Where that comes from."""
+    actor: str = "client"
 
 
 class Session:
@@ -109,6 +112,8 @@ class Session:
         self.id = session_id
         self.terms = terms
         self.connected_at = past.connected_at or datetime.now(UTC)
+        self.owner = past.owner or terms.owner
+        """Id of the principal that opened it."""
         self.reopened = past.cut_off
         """Whether it was there before the daemon started."""
         self.hub = Hub()
@@ -371,14 +376,14 @@ class Session:
             self._put(self._intake.finish())
             self._inbox.close()
 
-    def discard(self, origin: str | None = None) -> None:
+    def discard(self, origin: str | None = None, *, actor: str = "client") -> None:
         """Asks for the session to be destroyed at once: nothing more is decoded, and nothing of it is kept.
 
         If its end is being stored just now, it is not :attr:`destroyed` when it has finished, and the record has to be.
 
-        ``origin``: where the wish comes from, for the audit.
+        ``origin``: where the wish comes from; ``actor``: whose it is, for the audit.
         """
-        self._unwanted = self._unwanted or Unwanted(origin)
+        self._unwanted = self._unwanted or Unwanted(origin, actor)
         self._reason = EndReason.DISCARDED
         self._inbox.clear()
         self._inbox.close()
@@ -529,7 +534,7 @@ class Session:
         """
         if self._unwanted is not None:
             with suppress(NoSuchSession):  # somebody was faster, while the disk took nothing
-                await self._ledger.discard(self.id, origin=self._unwanted.origin)
+                await self._ledger.discard(self.id, actor=self._unwanted.actor, origin=self._unwanted.origin)
             self.destroyed = self.stored = True
             logger.info("session discarded", extra={"session": self.id})
             self.hub.publish(protocol.session_ended(self.id, reason=EndReason.DISCARDED, lines=0))

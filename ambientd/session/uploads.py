@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,7 +26,7 @@ from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import AUTO, Decoder
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.prompt import prompt_for
-from ambientd.core.record import Box, Details, EndReason, Refinement, SessionState
+from ambientd.core.record import BOX, Box, Details, EndReason, Refinement, SessionState
 from ambientd.core.segmenter import FRAME, Detect
 from ambientd.core.transcript import Gap
 from ambientd.errors import ClientError, StoreUnavailable
@@ -35,7 +34,7 @@ from ambientd.session.draft import Draft
 from ambientd.session.ledger import Ledger
 from ambientd.session.names import Names
 from ambientd.session.reel import Shelf
-from ambientd.session.registry import boot_id
+from ambientd.session.registry import boot_id, new_id
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +91,7 @@ class Upload:
     prompt: str | None
     names: Names
     began: datetime
+    owner: str = BOX
     stage: Stage = Stage.QUEUED
     at: int = 0
     """Samples dealt with."""
@@ -183,10 +183,12 @@ class Uploads:
         prompt: str | None,
         details: Details | None = None,
         names: Names | None = None,
+        owner: str = BOX,
     ) -> Upload:
         """Takes a recording that has arrived; from now on it is the uploads' to close.
 
-        ``prompt``: see :func:`prompt_for`.  ``names``: those to be expected.
+        ``prompt``: see :func:`prompt_for`.  ``names``: those to be expected.  ``owner``: id of the
+        principal that sends it.
 
         Raises:
             ClientError: it is too long.
@@ -198,9 +200,7 @@ class Uploads:
                 f"the recording lasts longer than the {self._longest:g} s this box takes",
                 hint="Cut it, or raise uploads.max_duration.",
             )
-        upload = Upload(
-            secrets.token_urlsafe(16), source, language, prompt, names or Names(), datetime.now(UTC)
-        )
+        upload = Upload(new_id(owner), source, language, prompt, names or Names(), datetime.now(UTC), owner)
         await self._ledger.create(
             upload.session_id,
             connected_at=upload.began,
@@ -212,6 +212,7 @@ class Uploads:
             monotonic_start=time.monotonic(),
             box=self._box,
             ephemeral=False,
+            owner=owner,
         )
         if details is not None:
             await self._describe(upload.session_id, details)

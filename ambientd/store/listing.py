@@ -11,7 +11,7 @@ from ambientd.core.delivery import UploadStatus
 from ambientd.core.record import Refinement, SessionRecord, SessionState
 from ambientd.store import tables
 from ambientd.store.refusals import BadCursor
-from ambientd.store.rows import DELIVERY, SESSION, moment, moment_text, session_of
+from ambientd.store.rows import DELIVERY, OWNER, SESSION, moment, moment_text, session_of
 
 ORDER = (tables.sessions.c.connected_at, tables.sessions.c.session_id)
 """Oldest first."""
@@ -25,6 +25,8 @@ class Wanted:
     room: str | None = None
     refinement: Refinement | None = None
     delivery: UploadStatus | None = None
+    owner: str | None = None
+    """Id of the principal that opened them."""
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -35,6 +37,7 @@ class Wanted:
             (column.room, self.room),
             (column.refinement, self.refinement),
             (DELIVERY.element, self.delivery),
+            (OWNER.element, self.owner),
         )
         return [place == value for place, value in asked if value is not None]
 

@@ -11,12 +11,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, select
+from sqlalchemy import RowMapping, Table, func, select
 
 from ambientd.core.answers import Answer
 from ambientd.core.delivery import AnswersStatus, Part, PartStatus, Upload, UploadStatus
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import (
+    BOX,
     Consent,
     Details,
     EndReason,
@@ -38,10 +39,19 @@ DELIVERY = (
     .label("delivery")
 )
 """Where the delivery of a session stands: a column of any query of sessions."""
+OWNER = func.coalesce(
+    select(tables.owners.c.owner)
+    .where(tables.owners.c.session_id == tables.sessions.c.session_id)
+    .scalar_subquery()
+    .correlate(tables.sessions),
+    BOX,
+).label("owner")
+"""Whose a session is: a column of any query of sessions."""
 SESSION = (
     *(column for column in tables.sessions.c if column.name not in {"full_text", "total_chunks", "details"}),
     *METRICS,
     DELIVERY,
+    OWNER,
 )
 """All there is to know of a session but its words: a list of sessions reads none."""
 
@@ -92,6 +102,7 @@ def session_of(row: RowMapping) -> SessionRecord:
         monotonic_end=row[tables.sessions.c.monotonic_end],
         refinement=Refinement(row[tables.sessions.c.refinement]),
         delivery=None if row["delivery"] is None else UploadStatus(row["delivery"]),
+        owner=row["owner"],
     )
 
 

@@ -21,7 +21,7 @@ from ambientd.core.record import SessionRecord
 from ambientd.store import tables
 from ambientd.store.database import Database
 from ambientd.store.refusals import SealBroken
-from ambientd.store.rows import SESSION, full_text_of, session_of
+from ambientd.store.rows import OWNER, SESSION, full_text_of, session_of
 from ambientd.store.vault import Vault
 
 logger = logging.getLogger(__name__)
@@ -44,11 +44,14 @@ class Found:
     """Where the first of the words stands."""
 
 
-async def search(database: Database, words: Sequence[str], *, limit: int) -> list[Found]:
+async def search(
+    database: Database, words: Sequence[str], *, limit: int, owner: str | None = None
+) -> list[Found]:
     """The newest ended sessions whose final text holds every word, in any order and case.
 
     words: at least one, none empty; each may be part of a longer word, or a phrase.
     limit: at most so many.
+    owner: id of the principal whose sessions alone are searched; the others are not opened.
 
     Raises:
         StoreUnavailable: the file cannot be read.
@@ -57,7 +60,7 @@ async def search(database: Database, words: Sequence[str], *, limit: int) -> lis
     found: list[Found] = []
     before: tuple[str, str] | None = None
     while len(found) < limit:
-        lot = await database.query(partial(_read, before=before))
+        lot = await database.query(partial(_read, before=before, owner=owner))
         found += await asyncio.to_thread(_matching, database.vault, lot, wanted)
         if len(lot) < LOT:
             break
@@ -65,7 +68,9 @@ async def search(database: Database, words: Sequence[str], *, limit: int) -> lis
     return found[:limit]
 
 
-async def _read(connection: AsyncConnection, *, before: tuple[str, str] | None) -> list[RowMapping]:
+async def _read(
+    connection: AsyncConnection, *, before: tuple[str, str] | None, owner: str | None
+) -> list[RowMapping]:
     """The next lot of sealed texts, with their keys."""
     query = (
         select(*SESSION, tables.sessions.c.full_text, tables.session_keys.c.wrapped)
@@ -75,6 +80,8 @@ async def _read(connection: AsyncConnection, *, before: tuple[str, str] | None) 
         .order_by(*(column.desc() for column in _ORDER))
         .limit(LOT)
     )
+    if owner is not None:
+        query = query.where(OWNER.element == owner)
     if before is not None:
         query = query.where(tuple_(*_ORDER) < tuple_(*before))
     return list((await connection.execute(query)).mappings())

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ambientd.core.audio import RATE
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import (
+    BOX,
     Box,
     Details,
     EndReason,
@@ -71,6 +72,7 @@ class Sessions:
         monotonic_start: float | None = None,
         box: Box | None = None,
         ephemeral: bool = False,
+        owner: str = BOX,
     ) -> None:
         """Begin a session; returns when it is on the disk.  The fields are those of ``SessionRecord``.
 
@@ -104,10 +106,12 @@ class Sessions:
             await connection.execute(
                 insert(tables.metrics).values(session_id=session_id, **metrics_row(SessionMetrics()))
             )
+            if owner != BOX:
+                await connection.execute(insert(tables.owners).values(session_id=session_id, owner=owner))
             await vault_of(connection).make(connection, session_id)
             await audit.record(
                 connection,
-                actor="client",
+                actor="client" if owner == BOX else owner,
                 action=audit.Action.SESSION_OPENED,
                 object=session_id,
                 origin=client,
@@ -128,12 +132,17 @@ class Sessions:
         await self.amend(session_id, lambda _: details)
 
     async def amend(
-        self, session_id: str, change: Callable[[Details], Details], *, origin: str | None = None
+        self,
+        session_id: str,
+        change: Callable[[Details], Details],
+        *,
+        actor: str = "client",
+        origin: str | None = None,
     ) -> Details:
         """Change what the clinic says of a session, in one transaction; gives what it says now.
 
         change: gives the new details for those of now; what it raises is raised here, and nothing is changed.
-        origin: where the change comes from.
+        actor: whose change it is; origin: where it comes from.
 
         Raises:
             NoSuchSession: there is none of that id.
@@ -149,7 +158,7 @@ class Sessions:
             await mark(connection, session_id, **details_row(seal, session_id, amended))
             await audit.record(
                 connection,
-                actor="client",
+                actor=actor,
                 action=audit.Action.DETAILS_CHANGED,
                 object=session_id,
                 origin=origin,
@@ -221,10 +230,10 @@ class Sessions:
         if await self._database.transact(finish):
             await self._database.scrub()
 
-    async def discard(self, session_id: str, *, origin: str | None = None) -> None:
+    async def discard(self, session_id: str, *, actor: str = "client", origin: str | None = None) -> None:
         """Destroy a session because who recorded it does not want it: open or ended, as long as nobody else has it.
 
-        origin: where the wish comes from.
+        actor: whose wish it is; origin: where it comes from.
 
         Raises:
             NoSuchSession: there is none of that id.
@@ -237,7 +246,7 @@ class Sessions:
             over = record is None or record.state is not SessionState.OPEN
             if over and await outbox.was_sent(connection, session_id):
                 raise AlreadySent
-            if not await destroy(connection, session_id, actor="client", origin=origin, why="discarded"):
+            if not await destroy(connection, session_id, actor=actor, origin=origin, why="discarded"):
                 raise NoSuchSession
             await remember(connection, DISCARDED + session_id, moment_text(datetime.now(UTC)))
 

@@ -232,6 +232,84 @@ answers = Table(
     sqlite_with_rowid=False,
 )
 
+owners = Table(
+    "session_owners",
+    metadata,
+    # Beside the sessions and not in them: most belong to the box itself and have no row here.
+    Column(
+        "session_id",
+        Text,
+        ForeignKey(sessions.c.session_id, ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+    ),
+    Column("owner", Text, nullable=False),
+    Index("ix_session_owners_owner", "owner"),
+    sqlite_with_rowid=False,
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    # The name as it is compared: two that look alike are one.
+    Column("folded", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    # Salt, cost and scrypt of the password.
+    Column("password", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("revoked_at", Text),
+    Index("ux_accounts_folded", "folded", unique=True, sqlite_where=text("revoked_at IS NULL")),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    # SHA-256 of the token of a program; a paired browser has a log-in instead.
+    Column("token", LargeBinary),
+    # Salt, cost and scrypt of the PIN that unlocks a browser.
+    Column("pin", Text),
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("revoked_at", Text),
+    Column("added_by", Text, nullable=False),
+    Index("ux_devices_token", "token", unique=True),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("token", LargeBinary, nullable=False),
+    # Of an account, of a device, or of an emergency, which has no row anywhere else.
+    Column("principal", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("seen_at", Text, nullable=False),
+    Column("locked", Integer, nullable=False, server_default=text("0")),
+    Index("ux_logins_token", "token", unique=True),
+)
+
+pairings = Table(
+    "pairings",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("secret", LargeBinary, nullable=False),
+    # Shown on both screens, to be compared; it opens nothing.
+    Column("code", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("device_id", Text, ForeignKey(devices.c.id)),
+    CheckConstraint("status IN ('waiting', 'approved', 'refused')", name="status"),
+)
+
 audit = Table(
     "audit_log",
     metadata,

@@ -54,6 +54,14 @@ ORPHANS = """
     op.execute("DELETE FROM realtime_sessions")
 """
 
+NOW = max(int(path.name[:4]) for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+"""Number of the newest revision there is."""
+
+
+def after(steps: int) -> str:
+    return f"{NOW + steps:04}"
+
+
 MakeRevision = Callable[..., Path]
 
 
@@ -64,7 +72,7 @@ def later(tmp_path: Path) -> MakeRevision:
     def make(*bodies: str) -> Path:
         migrations = tmp_path / f"later 100%{len(list(tmp_path.iterdir()))}"
         shutil.copytree(MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
-        for number, body in enumerate(bodies, start=3):
+        for number, body in enumerate(bodies, start=NOW + 1):
             text = REVISION.format(revision=f"{number:04}", before=f"{number - 1:04}", body=body)
             (migrations / "versions" / f"{number:04}_later.py").write_text(text)
         return migrations
@@ -142,7 +150,7 @@ class TestNewFile:
     async def test_needs_no_backup(self, path: Path) -> None:
         await fill(path)
 
-        assert revision(path) == "0002"
+        assert revision(path) == after(0)
         assert backups(path) == []
 
     async def test_opening_again_changes_nothing(self, path: Path) -> None:
@@ -164,7 +172,7 @@ class TestOlderFile:
             record = await Sessions(database).get("s")
 
         assert record is not None
-        assert revision(path) == "0003"
+        assert revision(path) == after(1)
         assert "storey" in columns(path)
 
     async def test_is_backed_up_first(self, path: Path, later: MakeRevision) -> None:
@@ -173,7 +181,7 @@ class TestOlderFile:
         before = dump(path)
         async with open_database(path, migrations=later(REBUILDS)):
             pass
-        backup = path.with_name("ambientd.db.backup-0002")
+        backup = path.with_name(f"ambientd.db.backup-{after(0)}")
 
         assert backups(path) == [backup.name]
         assert dump(backup) == before
@@ -193,7 +201,7 @@ class TestOlderFile:
         async with open_database(crashed, migrations=later(REBUILDS)):
             pass
 
-        assert "last words" in "".join(dump(crashed.with_name("ambientd.db.backup-0002")))
+        assert "last words" in "".join(dump(crashed.with_name(f"ambientd.db.backup-{after(0)}")))
 
     async def test_only_the_last_backup_is_kept(self, path: Path, later: MakeRevision) -> None:
         """Each backup holds every word of its day; one is enough to go back."""
@@ -203,8 +211,8 @@ class TestOlderFile:
         async with open_database(path, migrations=later(REBUILDS, "    pass")):
             pass
 
-        assert revision(path) == "0004"
-        assert backups(path) == ["ambientd.db.backup-0003"]
+        assert revision(path) == after(2)
+        assert backups(path) == [f"ambientd.db.backup-{after(1)}"]
 
 
 class TestFailedMigration:
@@ -237,7 +245,7 @@ class TestFailedMigration:
                 async with open_database(path, migrations=migrations):
                     pass
 
-        assert backups(path) == ["ambientd.db.backup-0002"]
+        assert backups(path) == [f"ambientd.db.backup-{after(0)}"]
 
     async def test_the_former_version_still_opens_it(self, path: Path, later: MakeRevision) -> None:
         await fill(path)
@@ -254,7 +262,9 @@ class TestNewerFile:
         async with open_database(path, migrations=later(REBUILDS)):
             pass
         before = contents_of(path)
-        with pytest.raises(StoreUnavailable, match=r"newer version .*revision 0003.*up to 0002") as refusal:
+        with pytest.raises(
+            StoreUnavailable, match=rf"newer version .*revision {after(1)}.*up to {after(0)}"
+        ) as refusal:
             async with open_database(path):
                 pass
 
