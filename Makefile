@@ -1,7 +1,7 @@
 # `make run` and `make test` do all of the set-up themselves; docs/building.md tells how.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test week kills lint types bench model lock clean system browser environment dev engine
+.PHONY: help run demo test week kills lint types pages bench model lock clean system browser environment dev engine
 
 BIN    := .venv/bin
 MODELS := .state/models
@@ -37,6 +37,10 @@ lint: dev  ## check style and layout
 
 types: dev  ## check the types
 	$(BIN)/mypy
+
+pages: environment  ## write again what is printed from the code: settings, manual pages, completion
+	$(BIN)/python -m ambientd.config.pages
+	$(BIN)/python -m ambientd.ctl.pages
 
 bench: export AMBIENTD_MODELS__DIRECTORY ?= $(CURDIR)/$(MODELS)
 bench: dev engine model  ## measure this machine (ONLY=accuracy, streaming…: a part), into docs/benchmarks.md

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from ambientd.config import Settings, load
 from ambientd.errors import AmbientError
@@ -72,6 +73,12 @@ class Commands(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What the shell offers, from ``COMMANDS``: the base class would import them all at each press of a key."""
+        known = [CompletionItem(name, help=about) for name, (_, about) in COMMANDS.items()]
+        found = [each for each in known if str(each.value).startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the command; our errors become messages."""
