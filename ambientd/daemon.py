@@ -24,6 +24,7 @@ from ambientd import __version__, checkup
 from ambientd.accesslog import AccessLog
 from ambientd.api import metrics
 from ambientd.api.app import application
+from ambientd.api.network_metrics import NetworkFigures
 from ambientd.api.services import About, Services
 from ambientd.config import Settings
 from ambientd.control import open_control
@@ -35,6 +36,7 @@ from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper, kernels
 from ambientd.errors import OperatorError, StoreUnavailable
 from ambientd.glossary import Glossary
+from ambientd.lan import LocalNetwork, open_lan
 from ambientd.loopdelay import loop_delay
 from ambientd.recordings import receive
 from ambientd.session.capacity import FIRST_GUESS, Capacity
@@ -211,6 +213,8 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
         delay = await stack.enter_async_context(loop_delay())
         delay.observe = metrics.watch_loop(collectors)
         collectors.register(metrics.kept(disk, retention, audit))
+        network = LocalNetwork(settings.lan, settings.store.directory, database, audit)
+        collectors.register(NetworkFigures(network))
         app = application(
             Services(
                 registry=registry,
@@ -243,10 +247,11 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                     tuning=asdict(tuned) if tuned else None,
                     loop_delay=lambda: delay.worst,
                 ),
-                checks=(checkup.from_inside(settings),),
+                checks=(checkup.from_inside(settings), network.findings),
+                network=network,
             )
         )
-        door = await _open_door(stack, app, settings)
+        door = await _open_door(stack, app, settings, network)
         # Sessions end while the door is still open, so that clients get their last lines.
         # Of the time allowed a part is kept for marking what is not done, and for the sockets to close.
         stack.push_async_callback(uploads.close)
@@ -279,7 +284,9 @@ async def _tell_head(audit: Audit) -> None:
     logger.info("the audit's newest row", extra={"count": head.number, "sha256": head.hash.hex()})
 
 
-async def _open_door(stack: AsyncExitStack, app: web.Application, settings: Settings) -> Door:
+async def _open_door(
+    stack: AsyncExitStack, app: web.Application, settings: Settings, network: LocalNetwork
+) -> Door:
     host, port = settings.server.host, settings.server.port
     runner = web.AppRunner(
         app, access_log_class=AccessLog, shutdown_timeout=0.2 * settings.server.shutdown_timeout
@@ -294,4 +301,5 @@ async def _open_door(stack: AsyncExitStack, app: web.Application, settings: Sett
             hint="Stop what uses the port, or set server.port.",
         ) from error
     await stack.enter_async_context(open_control(runner, settings.server.control_socket))
+    await stack.enter_async_context(open_lan(runner, network, settings.lan))
     return Door(host, runner.addresses[0][1])

@@ -36,7 +36,7 @@ from ambientd.trace import named, trace
 FACTS: Final = frozenset(
     name
     for line in (
-        "advice attempt backup bytes chunks close_code code connections cores count device elapsed error",
+        "advice attempt backup bytes chunks close_code code connections cores count device elapsed error expires",
         "file gap host in_thread kept kernels lag lanes language limit lines live method model parts path port",
         "quantisation reason remote revision route samples seconds session sessions setting sha256 signal",
         "size status table threads timeout tuned url version waiting",

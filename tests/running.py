@@ -50,6 +50,7 @@ class Daemon:
         }
         environment = kept | {
             "AMBIENTD_SERVER__PORT": "0",
+            "AMBIENTD_LAN__ENABLED": "false",
             "AMBIENTD_STORE__DIRECTORY": str(self.state),
             "AMBIENTD_MODELS__DIRECTORY": str(self.models),
             **self.environment,

@@ -277,7 +277,7 @@ class TestFaults:
             ("[server]\nlanguage = 1", "server.language: unknown setting; did you mean engine.language?"),
             ("[server]\nzzz = 1", "server.zzz: unknown setting ("),
             ("[sever]\nport = 1", "sever: unknown table; did you mean server?"),
-            ("port = 1", "port: unknown table; did you mean server.port?"),
+            ("port = 1", "port: unknown table; did you mean server.port or lan.port?"),
             ("directory = 1", "directory: unknown table; did you mean models.directory or store.directory?"),
             ("server = 1", "server: must be a table that begins with [server]"),
             ("[[server]]\nport = 1", "server: must be a table that begins with [server]"),

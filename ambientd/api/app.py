@@ -10,10 +10,12 @@ from aiohttp import web
 from ambientd.api import (
     auditing,
     backups,
+    certificate,
     checks,
     details,
     health,
     history,
+    limits,
     listen,
     live,
     purging,
@@ -26,15 +28,15 @@ from ambientd.api import (
 )
 from ambientd.api.access import Answer, access, open_to_all
 from ambientd.api.faults import faults
+from ambientd.api.network import NETWORK, harden, meant_for_us
 from ambientd.api.services import SERVICES, Services
+from ambientd.api.wire import paced
 
 PAGE_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
         " form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
 """What a page may do: speak to the box it came from, and to nobody else."""
@@ -42,8 +44,11 @@ PAGE_HEADERS: Final = {
 
 def application(services: Services) -> web.Application:
     """The application for these services; it owns nothing and closes nothing."""
-    app = web.Application(middlewares=[faults, access])
+    app = web.Application(middlewares=[paced, faults, meant_for_us, access])
     app[SERVICES] = services
+    if services.network is not None:
+        app[NETWORK] = services.network
+    app.on_response_prepare.append(harden)
     rooms = (
         stream,
         live,
@@ -54,7 +59,9 @@ def application(services: Services) -> web.Application:
         health,
         auditing,
         backups,
+        certificate,
         checks,
+        limits,
         purging,
         status,
         sync,

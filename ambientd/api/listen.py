@@ -20,6 +20,7 @@ from ambientd.api.farewell import SEND_PATIENCE, code_of, refuse
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES, Services
 from ambientd.api.stream import too_slow
+from ambientd.api.wire import Socket
 from ambientd.core import protocol
 from ambientd.core.access import Permission
 from ambientd.core.audio import seconds
@@ -47,7 +48,7 @@ async def listen(request: web.Request) -> web.WebSocketResponse:
     if request.headers.get("Origin") == "null":
         # A sandboxed frame of any site sends it: it may not read what is said here.
         raise web.HTTPForbidden(text="This page may not listen: it was not served by this box.")
-    socket = web.WebSocketResponse(max_msg_size=LARGEST, heartbeat=services.heartbeat, compress=False)
+    socket = Socket(max_msg_size=LARGEST, heartbeat=services.heartbeat, compress=False)
     await socket.prepare(request)
     try:
         messages = await _find(request, services)

@@ -34,7 +34,7 @@ def is_local(request: web.BaseRequest) -> bool:
         return True
     if is_encrypted(request):
         return False
-    return _is_loopback(request.remote or "") and _is_loopback(_host(request.host))
+    return _is_loopback(request.remote or "") and _is_loopback(host_of(request.host))
 
 
 def is_encrypted(request: web.BaseRequest) -> bool:
@@ -51,20 +51,21 @@ def peer(request: web.BaseRequest) -> str:
 def check_origin(request: web.BaseRequest) -> None:
     """Refuses a page of another site that tries to speak to the box through the browser of someone near it.
 
-    Programs send no Origin.  A page opened from a file sends ``null``: the engineer's page works that way.
+    Programs send no Origin.  A page opened from a file sends ``null``: the engineer's page works that way, on the box.
 
     Raises:
         HTTPForbidden: the page came from elsewhere.
     """
     origin = request.headers.get("Origin")
-    # A sandboxed frame of any site sends null too, so it may open a session of its own and do nothing else.
-    if origin is None or (origin == "null" and request.method == "GET"):
+    # A sandboxed frame of any site sends null too, so it may open a session of its own and do nothing else, and that
+    # only on the box itself.
+    if origin is None or (origin == "null" and request.method == "GET" and not is_encrypted(request)):
         return
     if urlsplit(str(origin)).netloc != request.host:
         raise web.HTTPForbidden(text="This page may not connect: it was not served by this box.")
 
 
-def _host(host: str) -> str:
+def host_of(host: str) -> str:
     """The name in a Host header, without port and brackets."""
     if host.startswith("["):
         return host[1:].partition("]")[0]

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from ambientd.api.network import Network
 from ambientd.core.checks import Finding
 from ambientd.core.decoding import Load
 from ambientd.core.delivery import SyncStatus, Upload
@@ -172,6 +173,8 @@ class Services:
     """Whether clinicians reach each other's visits, and those begun on the box."""
     checks: tuple[Check, ...] = ()
     """What other rooms look at, for ``/api/v1/checks``."""
+    network: Network | None = None
+    """The box in its network; ``None`` where nobody asks for names or counts requests."""
 
 
 SERVICES = web.AppKey("services", Services)

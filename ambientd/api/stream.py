@@ -17,9 +17,10 @@ from aiohttp import WSMsgType, web
 
 from ambientd.api.access import actor, allows, caller
 from ambientd.api.farewell import SEND_PATIENCE, code_of, refuse
-from ambientd.api.origin import peer
+from ambientd.api.origin import is_encrypted, peer
 from ambientd.api.reach import own_id
 from ambientd.api.services import SERVICES, Services
+from ambientd.api.wire import Socket
 from ambientd.core import details, protocol
 from ambientd.core.access import Permission
 from ambientd.core.record import BOX, EndReason
@@ -48,6 +49,9 @@ HARD_LIMIT: Final = 16 * 2**20
 """Bytes of a frame beyond which aiohttp cuts the connection without a word; smaller ones that are still too big
 are read to their end, so that the client can be told why."""
 
+HARD_LIMIT_OF_NETWORK: Final = 2**20
+"""The same for who comes from the network: there are many, and each could fill so much memory."""
+
 
 @routes.get("/ws/transcribe")
 @routes.get("/ws/transcribe/{session_id}")
@@ -55,9 +59,11 @@ are read to their end, so that the client can be told why."""
 async def transcribe(request: web.Request) -> web.WebSocketResponse:
     """One client's conversation."""
     services = request.app[SERVICES]
-    socket = web.WebSocketResponse(
+    socket = Socket(
         autoping=False,
-        max_msg_size=max(HARD_LIMIT, services.max_frame_bytes),
+        max_msg_size=max(
+            HARD_LIMIT_OF_NETWORK if is_encrypted(request) else HARD_LIMIT, services.max_frame_bytes + 1
+        ),
         compress=False,  # PCM does not compress, and trying costs more than sending
         timeout=PATIENCE,
     )

@@ -77,6 +77,16 @@ RULES: Final = (
         f"must have at most {LONGEST_SOCKET} bytes, the system's limit for the path of a socket",
     ),
     Rule(
+        ("lan.certificate", "lan.key"),
+        lambda s: bool(s.lan.certificate) == bool(s.lan.key),
+        "must be set together with lan.key",
+    ),
+    Rule(
+        ("lan.address_connections", "lan.connections"),
+        lambda s: s.lan.address_connections <= s.lan.connections,
+        "must not exceed lan.connections",
+    ),
+    Rule(
         ("sync.url", "sync.profile"),
         lambda s: bool(s.sync.url) or s.sync.profile == "none",
         "must be set when sync.profile is",

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ambientd.config.kinds import Bytes, Count, Directory, Level, Name, Packaged, Seconds, Table, Unit
+from ambientd.config.lan import Lan
 from ambientd.config.naming import Vocabulary
 from ambientd.config.syncing import Sync
 from ambientd.core.languages import LANGUAGES
@@ -275,6 +276,7 @@ class Settings(BaseSettings):
 
     box: Box = Box()
     server: Server = Server()
+    lan: Lan = Lan()
     admission: Admission = Admission()
     audio: Audio = Audio()
     segmentation: Segmentation = Segmentation()

@@ -23,7 +23,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ambientd.errors import OperatorError, StoreUnavailable
-from ambientd.store import audit, copies, recovery, tables
+from ambientd.store import audit, copies, recovery, secrets_of_box, tables
 from ambientd.store.alone import alone
 from ambientd.store.database import open_database
 from ambientd.store.facts import fact, remember
@@ -211,6 +211,7 @@ async def _rewrap(connection: AsyncConnection, old: Vault, key: bytes) -> int:
             .values(wrapped=bindparam("to"), key_id=new.key_id),
             rewrapped,
         )
+    await secrets_of_box.rewrap(connection, old, new)
     if (public := await fact(connection, PUBLIC)) is not None:
         await _lock(connection, key, base64.b64decode(public))
     await audit.record(

@@ -175,6 +175,24 @@ class Vault:
         except (InvalidTag, ValueError) as error:
             raise SealBroken(session_id, "session_keys") from error
 
+    def close_secret(self, name: str, content: bytes) -> bytes:
+        """Something of the box's own, which belongs to no session, as it is kept."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return PLAIN + nonce + self._cipher.encrypt(nonce, content, self._secret(name))
+
+    def open_secret(self, name: str, sealed: bytes) -> bytes:
+        """What ``close_secret`` sealed under this name with this key.
+
+        Raises:
+            SealBroken: it was altered, or belongs to another name or box.
+        """
+        try:
+            return self._cipher.decrypt(
+                sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :], self._secret(name)
+            )
+        except (InvalidTag, ValueError) as error:
+            raise SealBroken(name, "box_facts") from error
+
     def proof(self) -> bytes:
         """A known phrase sealed, by which the right key is told from any other."""
         nonce = secrets.token_bytes(NONCE_BYTES)
@@ -188,6 +206,9 @@ class Vault:
         except (InvalidTag, ValueError):
             return False
         return opened == _PROOF
+
+    def _secret(self, name: str) -> bytes:
+        return PLAIN + bound("box_facts", "value", name, self.key_id)
 
     def _wrapped_for(self, session_id: str) -> bytes:
         return PLAIN + bound("session_keys", "wrapped", session_id, self.key_id)

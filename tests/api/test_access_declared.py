@@ -8,7 +8,19 @@ from aiohttp import web
 from ambientd.api.access import access, need
 from ambientd.api.faults import faults
 
-OPEN = {"/", "/healthz", "/readyz"}
+OPEN = {
+    "/",
+    "/healthz",
+    "/readyz",
+    # How a device comes to trust the box: it cannot have shown who it is before.
+    "/ca",
+    "/ca.css",
+    "/ca.svg",
+    "/ca.crt",
+    "/ca.pem",
+    "/ca.mobileconfig",
+    "/api/v1/certificate",
+}
 """What anybody may ask, besides the files of the page; whoever adds to it says why where it is declared."""
 
 
