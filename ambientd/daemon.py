@@ -119,6 +119,7 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
             # A little longer than the refiner waits: it is the one to say that live text is final.
             refinement=timedelta(seconds=settings.refinement.wait + 60),
             return_=timedelta(seconds=settings.server.resume_grace),
+            review=settings.sync.review,
         )
         sessions = Sessions(database, holds)
         for session_id in await sessions.recover():

@@ -12,6 +12,7 @@ from ambientd.api import (
     backups,
     certificate,
     checks,
+    correcting,
     details,
     health,
     history,
@@ -55,6 +56,7 @@ def application(services: Services) -> web.Application:
         listen,
         history,
         details,
+        correcting,
         search,
         health,
         auditing,
@@ -85,7 +87,7 @@ def _add_pages(app: web.Application, folder: Path) -> None:
 
         return page
 
-    app.router.add_get("/", serve(folder / "websocket_test.html"))
+    app.router.add_get("/", serve(folder / "index.html"))
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             app.router.add_get(f"/{path.relative_to(folder).as_posix()}", serve(path))

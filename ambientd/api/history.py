@@ -17,7 +17,7 @@ from ambientd.core import export, fhir, protocol
 from ambientd.core.access import Permission
 from ambientd.core.delivery import UploadStatus
 from ambientd.core.final import open_gaps
-from ambientd.core.record import Refinement, SessionRecord, SessionState
+from ambientd.core.record import Progress, Refinement, SessionRecord, SessionState
 from ambientd.core.transcript import Gap, Line
 from ambientd.errors import ClientError
 from ambientd.store.audit import Action
@@ -37,7 +37,7 @@ FORMATS = "Use json, text, srt, vtt or fhir."
 async def page(request: web.Request) -> web.Response:
     """Stored sessions, newest first: ``limit``, ``before`` or ``after`` (a cursor).
 
-    ``state``, ``room``, ``refinement``, ``delivery``: only those.
+    ``state``, ``room``, ``refinement``, ``delivery``, ``progress``: only those.
     """
     sessions = request.app[SERVICES].sessions
     limit, wanted = _limit(request), _wanted(request)
@@ -138,6 +138,7 @@ def _wanted(request: web.Request) -> Wanted:
         refinement=_one_of(Refinement, request, "refinement"),
         delivery=_one_of(UploadStatus, request, "delivery"),
         owner=only_owner(request, Permission.READ),
+        progress=None if (wanted := _one_of(Progress, request, "progress")) is None else (wanted,),
     )
 
 
@@ -171,6 +172,9 @@ def record_fields(record: SessionRecord) -> dict[str, Any]:
         "ephemeral": record.ephemeral,
         "refinement": record.refinement,
         "delivery": record.delivery,
+        "progress": record.progress,
+        "reviewed_at": record.reviewed_at.isoformat() if record.reviewed_at else None,
+        "revision": record.revision,
         "total_chunks": record.total_chunks,
         "transcript_length": record.transcript_length,
         "metrics": protocol.metrics_fields(record.metrics, duration=duration),

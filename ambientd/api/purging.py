@@ -55,11 +55,12 @@ async def purge(request: web.Request) -> web.Response:
 @routes.delete("/api/v1/sessions/{session_id}")
 @allows(Permission.DELETE)
 async def delete(request: web.Request) -> web.Response:
-    """Destroys a session that has ended; one that was not delivered only with ``{"force": true}`` in the body."""
+    """Destroys a session that has ended; one not delivered only with ``?undelivered=1`` or ``{"force": true}``."""
     session_id = (await stored(request, Permission.DELETE)).session_id
+    force = await _flag(request, "force") or request.query.get("undelivered") in {"1", "true"}
     scrubbed = await request.app[SERVICES].retention.delete(
         session_id,
-        force=await _flag(request, "force"),
+        force=force,
         actor=actor(request, "operator"),
         origin=peer(request),
     )

@@ -74,6 +74,10 @@ class Deliveries(Protocol):
         """Go on."""
         ...
 
+    def wake(self) -> None:
+        """Something has changed in the outbox: look now."""
+        ...
+
     async def run_now(self) -> None:
         """Try every row at once."""
         ...

@@ -170,6 +170,7 @@ def _item(upload: Upload) -> dict[str, Any]:
         "last_error": upload.last_error,
         "delivered_at": _time(upload.delivered_at),
         "answers": upload.answers,
+        "unread": upload.unread,
         "parts": [
             {
                 "part": part.number,

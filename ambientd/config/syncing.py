@@ -148,6 +148,8 @@ class Sync(Table):
     """Where the password or token is: name of a systemd credential, or absolute path of a file of mode 0600."""
     questions_file: Annotated[str, AfterValidator(_path)] = ""
     """JSON file of the clinic's own questions, asked beside the central server's (ambientai)."""
+    review: bool = False
+    """Whether a transcript is sent only after somebody has read it on the room's page, or said so over REST."""
     schedule: Annotated[str, AfterValidator(_schedule)] = "interval 300"
     """When to look for work besides the end of each session: "interval SECONDS" or the five fields of cron."""
     jitter: Seconds = Field(default=60.0, ge=0, le=3_600)

@@ -82,6 +82,8 @@ class Upload:
     delivered_at: datetime | None = None
     answers: AnswersStatus = AnswersStatus.NONE
     answers_at: datetime | None = None
+    unread: bool = False
+    """Whether it waits until somebody has read the text."""
     parts: tuple[Part, ...] = ()
     """Empty until the first attempt: how a text is cut depends on whom it goes to."""
 

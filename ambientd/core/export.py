@@ -58,7 +58,7 @@ def as_dict(session: SessionRecord, lines: Sequence[Line], gaps: Sequence[Gap]) 
         "language": session.language,
         "model": session.model,
         "text": full_text(line.text for line in lines),
-        "lines": [_line(line) for line in lines],
+        "lines": [line_fields(line) for line in lines],
         "gaps": [
             {"start_time": seconds(gap.start), "end_time": seconds(gap.end), "reason": gap.reason}
             for gap in gaps
@@ -66,7 +66,8 @@ def as_dict(session: SessionRecord, lines: Sequence[Line], gaps: Sequence[Gap]) 
     }
 
 
-def _line(line: Line) -> dict[str, Any]:
+def line_fields(line: Line) -> dict[str, Any]:
+    """One line, ready for JSON."""
     return {
         "chunk_index": line.index,
         "text": line.text,

@@ -58,6 +58,22 @@ class Refinement(StrEnum):
     """There was no time for it, or the daemon stopped first; the live lines are the final ones."""
 
 
+class Progress(StrEnum):
+    """How far a session has come, in one word, for whoever looks after the visits of a room."""
+
+    RECORDING = "recording"
+    RECORDED = "recorded"
+    """It has ended, and there is nothing to deliver."""
+    REVIEW = "review"
+    """Its delivery waits until somebody has read it."""
+    WAITING = "waiting"
+    """Its delivery is to come."""
+    DELIVERED = "delivered"
+    ANSWERED = "answered"
+    ATTENTION = "attention"
+    """A person must look at it: its delivery is parked, or its answers never came."""
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """The appliance itself, as sessions and the centre name it."""
@@ -138,6 +154,11 @@ class SessionRecord:
     """Where its delivery to the centre stands; ``None`` where there is nothing to deliver, or not yet."""
     owner: str = BOX
     """Id of the principal that opened it."""
+    progress: Progress = Progress.RECORDED
+    reviewed_at: datetime | None = None
+    """Aware, UTC; when somebody said that he had read it."""
+    revision: int = 0
+    """How often it was corrected."""
 
     @property
     def total_chunks(self) -> int:

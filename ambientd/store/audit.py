@@ -65,6 +65,8 @@ class Action(StrEnum):
     DETAILS_CHANGED = "details.changed"
     TRANSCRIPT_READ = "transcript.read"
     TRANSCRIPT_EXPORTED = "transcript.exported"
+    TRANSCRIPT_CORRECTED = "transcript.corrected"
+    TRANSCRIPT_REVIEWED = "transcript.reviewed"
     AUDIT_EXPORTED = "audit.exported"
     AUDIT_PURGED = "audit.purged"
     BACKUP_MADE = "backup.made"

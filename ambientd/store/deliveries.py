@@ -38,7 +38,7 @@ from ambientd.store.parcels import (
     withdrawn,
 )
 from ambientd.store.refusals import SealBroken
-from ambientd.store.rows import SESSION, details_of, moment_text, session_of, upload_of
+from ambientd.store.rows import SESSION, UNREAD, details_of, moment_text, session_of, upload_of
 from ambientd.store.vault import seal_of
 
 _upload = tables.uploads.c
@@ -122,6 +122,8 @@ class Outbox:
         async def work(connection: AsyncConnection) -> Parcel | None:
             upload = await find(connection, upload_id)
             if upload is None or upload.status not in {UploadStatus.PENDING, UploadStatus.IN_FLIGHT}:
+                return None
+            if upload.status is UploadStatus.PENDING and upload.unread:
                 return None
             text = await read_text(connection, upload.session_id) or ""
             if all(part.status is PartStatus.PENDING for part in upload.parts):
@@ -295,6 +297,8 @@ class Outbox:
             upload = await find(connection, upload_id)
             if upload is None or upload.status in {UploadStatus.DELIVERED, UploadStatus.HELD}:
                 return False
+            if upload.unread:  # being tried is not being read
+                return False
             if not upload.parts:  # parked before anything was sent: its text may have been refined since
                 text = await read_text(connection, upload.session_id) or ""
                 if not text.strip():  # none of its lines opens: there is nothing to send
@@ -405,7 +409,9 @@ class Outbox:
 
 
 def _waits() -> ColumnElement[bool]:
-    return _upload.status.in_([UploadStatus.PENDING, UploadStatus.IN_FLIGHT])
+    wanted = _upload.status.in_([UploadStatus.PENDING, UploadStatus.IN_FLIGHT])
+    # Not what somebody is to read first; what is in flight has been on its way already.
+    return and_(wanted, or_(~UNREAD, _upload.status == UploadStatus.IN_FLIGHT))
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

@@ -42,6 +42,8 @@ class Holds:
     refinement: timedelta = timedelta(hours=1)
     return_: timedelta = timedelta(seconds=60)
     """For the client of a session that a crash cut off."""
+    review: bool = False
+    """Whether it waits, besides, until a person has read the text."""
 
 
 async def end(
@@ -53,11 +55,13 @@ async def end(
     ended_at: datetime,
     now: datetime,
     held_until: datetime | None = None,
+    review: bool = False,
     **more: Any,
 ) -> None:
     """End an open session and note its delivery.
 
     held_until: until when the delivery waits; ``None`` lets it go at once.
+    review: whether it also waits until a person has read the text.
     more: further columns of ``realtime_sessions`` to set.
 
     Raises:
@@ -87,7 +91,7 @@ async def end(
         object=session_id,
         outcome=reason,
     )
-    await outbox.enqueue(connection, session_id, text=text, held_until=held_until, at=now)
+    await outbox.enqueue(connection, session_id, text=text, held_until=held_until, at=now, review=review)
     vault.forget(session_id)
 
 
@@ -115,6 +119,7 @@ async def end_crashed(
         ended_at=record.connected_at + timedelta(seconds=seconds(metrics.received_samples)),
         now=now,
         held_until=now + holds.return_,
+        review=holds.review,
     )
     await write_metrics(connection, record.session_id, metrics)
 
@@ -157,7 +162,7 @@ async def _end_unreadable(connection: AsyncConnection, record: SessionRecord, no
     vault_of(connection).forget(session_id)
 
 
-async def owe(connection: AsyncConnection, *, now: datetime) -> None:
+async def owe(connection: AsyncConnection, *, now: datetime, review: bool = False) -> None:
     """Put into the outbox what ended before this box had one, so that it is delivered too."""
     wanted = select(tables.sessions.c.session_id).where(
         tables.sessions.c.state != SessionState.OPEN,
@@ -172,7 +177,7 @@ async def owe(connection: AsyncConnection, *, now: datetime) -> None:
             # There is nothing to send; retention keeps it for a person.
             logger.error("session cannot be opened", extra={"session": session_id, "error": error})  # noqa: TRY400
             continue
-        await outbox.enqueue(connection, session_id, text=text or "", held_until=None, at=now)
+        await outbox.enqueue(connection, session_id, text=text or "", held_until=None, at=now, review=review)
         vault_of(connection).forget(session_id)
 
 

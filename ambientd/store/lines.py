@@ -7,13 +7,22 @@ from contextlib import suppress
 from sqlalchemy import Table, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ambientd.core.correction import Correction, corrected
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import Refinement, SessionState
 from ambientd.core.transcript import Gap, Line
 from ambientd.store import tables
 from ambientd.store.database import Database
 from ambientd.store.refusals import LineOutOfOrder, SealBroken, SessionNotOpen
-from ambientd.store.rows import full_text_of, gap_of, gap_row, line_of, line_row, metrics_row
+from ambientd.store.rows import (
+    correction_of,
+    full_text_of,
+    gap_of,
+    gap_row,
+    line_of,
+    line_row,
+    metrics_row,
+)
 from ambientd.store.vault import seal_of
 
 
@@ -81,7 +90,7 @@ class Lines:
         return await self._database.query(read)
 
     async def final(self, session_id: str) -> list[Line]:
-        """The lines that count: the refined ones where a second hearing is done, else the live ones.
+        """The lines that count: refined where a second hearing is done, else live; with a person's corrections.
 
         Raises:
             StoreUnavailable: the file cannot be read.
@@ -142,11 +151,23 @@ async def read_openable(
 
 async def read_final(connection: AsyncConnection, session_id: str) -> list[Line]:
     """The lines that count, within a transaction: see ``Lines.final``."""
-    return await read_lines(connection, session_id, await final_table(connection, session_id))
+    lines = await read_lines(connection, session_id, await final_table(connection, session_id))
+    correction = await latest_correction(connection, session_id)
+    return lines if correction is None else corrected(lines, correction.texts)
+
+
+async def latest_correction(connection: AsyncConnection, session_id: str) -> Correction | None:
+    """What differs now from the words as heard, within a transaction; ``None`` if nobody has corrected them."""
+    table = tables.corrections
+    found = await connection.execute(
+        select(table).where(table.c.session_id == session_id).order_by(table.c.revision.desc()).limit(1)
+    )
+    row = found.mappings().one_or_none()
+    return None if row is None else correction_of(await seal_of(connection, session_id), row)
 
 
 async def final_table(connection: AsyncConnection, session_id: str) -> Table:
-    """The table of the lines that count, within a transaction."""
+    """The table of the lines as heard that count, within a transaction."""
     outcome = await connection.scalar(
         select(tables.sessions.c.refinement).where(tables.sessions.c.session_id == session_id)
     )

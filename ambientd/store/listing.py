@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ambientd.core.delivery import UploadStatus
-from ambientd.core.record import Refinement, SessionRecord, SessionState
+from ambientd.core.record import Progress, Refinement, SessionRecord, SessionState
 from ambientd.store import tables
 from ambientd.store.refusals import BadCursor
-from ambientd.store.rows import DELIVERY, OWNER, SESSION, moment, moment_text, session_of
+from ambientd.store.rows import DELIVERY, OWNER, PROGRESS, SESSION, moment, moment_text, session_of
 
 ORDER = (tables.sessions.c.connected_at, tables.sessions.c.session_id)
 """Oldest first."""
@@ -27,6 +27,8 @@ class Wanted:
     delivery: UploadStatus | None = None
     owner: str | None = None
     """Id of the principal that opened them."""
+    progress: tuple[Progress, ...] | None = None
+    """Any of these."""
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -39,7 +41,10 @@ class Wanted:
             (DELIVERY.element, self.delivery),
             (OWNER.element, self.owner),
         )
-        return [place == value for place, value in asked if value is not None]
+        found = [place == value for place, value in asked if value is not None]
+        if self.progress is not None:
+            found.append(PROGRESS.element.in_(self.progress))
+        return found
 
 
 def sessions() -> Select[tuple[object, ...]]:

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ambientd.core.delivery import UploadStatus
+from ambientd.core.delivery import PartStatus, UploadStatus
 from ambientd.store import tables
 from ambientd.store.rows import moment_text
 from ambientd.store.vault import Place, seal_of
@@ -31,7 +31,13 @@ PUT_ASIDE: Final = (_table.status == UploadStatus.PARKED) & (_table.attempts == 
 
 
 async def enqueue(
-    connection: AsyncConnection, session_id: str, *, text: str, held_until: datetime | None, at: datetime
+    connection: AsyncConnection,
+    session_id: str,
+    *,
+    text: str,
+    held_until: datetime | None,
+    at: datetime,
+    review: bool = False,
 ) -> bool:
     """Put a session's text into the outbox; returns whether there was any, and it was not there yet.
 
@@ -41,6 +47,7 @@ async def enqueue(
     held_until: until when the text may still change; ``None`` sends it at once.  When that time has passed and
         nobody has called ``release``, the session's final text of then is sent.
     at: now.
+    review: whether it also waits until a person has read it.
     """
     if not text.strip():
         return False
@@ -58,6 +65,11 @@ async def enqueue(
             **await measured(connection, session_id, upload_id, text),
         )
     )
+    if review:
+        # Over an earlier one: a session that went on after a crash has more text than was read.
+        await connection.execute(
+            insert(tables.reviews).prefix_with("OR REPLACE").values(session_id=session_id)
+        )
     return True
 
 
@@ -106,6 +118,49 @@ async def release(connection: AsyncConnection, session_id: str, *, text: str, at
         )
     )
     return worded
+
+
+async def replace(connection: AsyncConnection, session_id: str, *, text: str) -> bool:
+    """Put another text into the row; ``False``, and nothing changed, once anything of the old one may have been sent.
+
+    A session without a row has nothing to send: that is well too.  The row goes, or waits, as before.
+    """
+    if not await replaceable(connection, session_id):
+        return False
+    upload_id = await connection.scalar(select(_table.id).where(_table.session_id == session_id))
+    if upload_id is not None:
+        await connection.execute(
+            update(tables.uploads)
+            .where(_table.id == upload_id)
+            .values(await measured(connection, session_id, upload_id, text))
+        )
+    return True
+
+
+async def replaceable(connection: AsyncConnection, session_id: str) -> bool:
+    """Whether ``replace`` would do it."""
+    found = await connection.execute(
+        select(_table.id, _table.status, (UNSENT | PUT_ASIDE).label("untouched")).where(
+            _table.session_id == session_id
+        )
+    )
+    row = found.one_or_none()
+    if row is None or row.untouched:
+        return True
+    part = tables.parts.c
+    fates = (await connection.execute(select(part.status).where(part.id == row.id))).scalars().all()
+    # Parts that all wait have certainly not arrived, and are cut afresh at the next attempt.
+    waits = row.status in {UploadStatus.PENDING, UploadStatus.PARKED} and bool(fates)
+    return waits and all(fate == PartStatus.PENDING for fate in fates)
+
+
+async def reviewed(connection: AsyncConnection, session_id: str, *, at: datetime) -> None:
+    """Note that a person has read the text: its row waits for that no more."""
+    await connection.execute(
+        insert(tables.reviews)
+        .prefix_with("OR REPLACE")
+        .values(session_id=session_id, reviewed_at=moment_text(at))
+    )
 
 
 async def withdraw(connection: AsyncConnection, session_id: str) -> bool:

@@ -12,12 +12,13 @@ from typing import Any
 from sqlalchemy import Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ambientd.core.correction import corrected
 from ambientd.core.delivery import Part, PartStatus, Upload, cuts
 from ambientd.core.record import Details, SessionRecord
 from ambientd.store import tables
-from ambientd.store.lines import final_table, read_openable
+from ambientd.store.lines import final_table, latest_correction, read_openable
 from ambientd.store.outbox import sealed_digest
-from ambientd.store.rows import details_of, moment_text, part_of, upload_of
+from ambientd.store.rows import UPLOAD, details_of, moment_text, part_of, upload_of
 from ambientd.store.vault import Place, seal_of
 
 _upload = tables.uploads.c
@@ -42,7 +43,7 @@ class Parcel:
 
 def rows() -> Select[tuple[Any, ...]]:
     """Every delivery, without its parts."""
-    return select(tables.uploads)
+    return select(*UPLOAD)
 
 
 async def find(connection: AsyncConnection, upload_id: str) -> Upload | None:
@@ -73,7 +74,10 @@ async def cut(connection: AsyncConnection, upload: Upload, text: str, most: int 
     if most is not None and len(text) > most:
         # A line that does not open is not in the text either: see ``endings``.
         table = await final_table(connection, upload.session_id)
-        for line in (await read_openable(connection, upload.session_id, table))[0]:
+        lines = (await read_openable(connection, upload.session_id, table))[0]
+        if correction := await latest_correction(connection, upload.session_id):
+            lines = corrected(lines, correction.texts)
+        for line in lines:
             turns.append(at)
             at += len(line.text) + 1
     await connection.execute(tables.parts.delete().where(_part.id == upload.id))

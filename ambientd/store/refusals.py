@@ -89,6 +89,35 @@ class Discarded(ClientError):
         )
 
 
+class TextSent(ClientError):
+    """Somebody wants to correct what the centre has, or may have."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "already_sent",
+            "the text was sent to the central server, or may have been, so it can be changed no more",
+            hint="Correct it there.",
+        )
+
+
+class CorrectedMeanwhile(ClientError):
+    """Somebody corrects a text that another has changed since he read it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "corrected_meanwhile",
+            "somebody else has changed the text since it was read",
+            hint="Read it again, then correct it.",
+        )
+
+
+class UnusableText(ClientError):
+    """A correction that would not leave a transcript of this session."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__("bad_correction", message, hint=hint)
+
+
 class BadCursor(ClientError):
     """A client asked for the sessions beside one it did not get from here."""
 

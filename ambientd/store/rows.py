@@ -11,9 +11,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Table, func, select
+from sqlalchemy import RowMapping, Table, case, func, select
 
 from ambientd.core.answers import Answer
+from ambientd.core.correction import Correction
 from ambientd.core.delivery import AnswersStatus, Part, PartStatus, Upload, UploadStatus
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import (
@@ -21,6 +22,7 @@ from ambientd.core.record import (
     Consent,
     Details,
     EndReason,
+    Progress,
     Refinement,
     SessionRecord,
     SessionState,
@@ -47,11 +49,58 @@ OWNER = func.coalesce(
     BOX,
 ).label("owner")
 """Whose a session is: a column of any query of sessions."""
+_upload, _session, _review = tables.uploads.c, tables.sessions.c, tables.reviews.c
+UNREAD = (
+    select(_review.session_id)
+    .where(_review.session_id == _upload.session_id, _review.reviewed_at.is_(None))
+    .correlate(tables.uploads)
+    .exists()
+)
+"""Whether a delivery waits until somebody has read its text."""
+UPLOAD = (*tables.uploads.c, UNREAD.label("unread"))
+"""All there is to know of a delivery but its parts."""
+PROGRESS = case(
+    (_session.state == SessionState.OPEN, Progress.RECORDING.value),
+    else_=func.coalesce(
+        select(
+            case(
+                (_upload.status == UploadStatus.PARKED, Progress.ATTENTION.value),
+                (_upload.answers == AnswersStatus.FAILED, Progress.ATTENTION.value),
+                (_upload.answers == AnswersStatus.DONE, Progress.ANSWERED.value),
+                (_upload.status == UploadStatus.DELIVERED, Progress.DELIVERED.value),
+                (UNREAD, Progress.REVIEW.value),
+                else_=Progress.WAITING.value,
+            )
+        )
+        .where(_upload.session_id == _session.session_id)
+        .scalar_subquery()
+        .correlate(tables.sessions),
+        Progress.RECORDED.value,
+    ),
+).label("progress")
+"""How far a session has come: another such column."""
+_REVIEWED = (
+    select(_review.reviewed_at)
+    .where(_review.session_id == _session.session_id)
+    .scalar_subquery()
+    .correlate(tables.sessions)
+    .label("reviewed_at")
+)
+_REVISION = (
+    select(func.coalesce(func.max(tables.corrections.c.revision), 0))
+    .where(tables.corrections.c.session_id == _session.session_id)
+    .scalar_subquery()
+    .correlate(tables.sessions)
+    .label("revision")
+)
 SESSION = (
     *(column for column in tables.sessions.c if column.name not in {"full_text", "total_chunks", "details"}),
     *METRICS,
     DELIVERY,
     OWNER,
+    PROGRESS,
+    _REVIEWED,
+    _REVISION,
 )
 """All there is to know of a session but its words: a list of sessions reads none."""
 
@@ -103,6 +152,9 @@ def session_of(row: RowMapping) -> SessionRecord:
         refinement=Refinement(row[tables.sessions.c.refinement]),
         delivery=None if row["delivery"] is None else UploadStatus(row["delivery"]),
         owner=row["owner"],
+        progress=Progress(row["progress"]),
+        reviewed_at=_moment_or_none(row["reviewed_at"]),
+        revision=row["revision"],
     )
 
 
@@ -238,6 +290,7 @@ def upload_of(row: RowMapping) -> Upload:
         delivered_at=_moment_or_none(row["delivered_at"]),
         answers=AnswersStatus(row["answers"]),
         answers_at=_moment_or_none(row["answers_at"]),
+        unread=bool(row["unread"]),
     )
 
 
@@ -275,3 +328,32 @@ def answer_of(seal: Seal, row: RowMapping) -> Answer:
 
 def _answer_place(session_id: str, number: int) -> Place:
     return Place(tables.answers.name, "answer", f"{session_id}/{number}")
+
+
+def correction_row(seal: Seal, session_id: str, correction: Correction) -> dict[str, Any]:
+    """A row of ``corrections``."""
+    texts = {str(index): text for index, text in correction.texts.items()}
+    return {
+        "session_id": session_id,
+        "revision": correction.revision,
+        "at": moment_text(correction.at),
+        "actor": correction.actor,
+        "words": seal.close(json.dumps(texts), _correction_place(session_id, correction.revision)),
+    }
+
+
+def correction_of(seal: Seal, row: RowMapping) -> Correction:
+    """The correction in a row of ``corrections``.
+
+    Raises:
+        SealBroken: it does not open.
+    """
+    place = _correction_place(row["session_id"], row["revision"])
+    texts = json.loads(seal.open(row["words"], place))
+    return Correction(
+        row["revision"], moment(row["at"]), row["actor"], {int(index): text for index, text in texts.items()}
+    )
+
+
+def _correction_place(session_id: str, revision: int) -> Place:
+    return Place(tables.corrections.name, "words", f"{session_id}/{revision}")

@@ -220,6 +220,7 @@ class Sessions:
                 ended_at=ended_at,
                 now=ended_at,
                 held_until=ended_at + self._holds.refinement if waits else None,
+                review=self._holds.review,
                 language=language or record.language,
                 monotonic_end=monotonic_end,
                 refinement=Refinement.WAITING if waits else Refinement.NONE,
@@ -324,7 +325,7 @@ class Sessions:
                     ended.append(record.session_id)
             if restored:
                 await remember(connection, RESTORED, "no")
-            await owe(connection, now=datetime.now(UTC))
+            await owe(connection, now=datetime.now(UTC), review=self._holds.review)
             return ended
 
         ended = await self._database.transact(end_all)

@@ -308,6 +308,26 @@ pairings = Table(
     Column("status", Text, nullable=False),
     Column("device_id", Text, ForeignKey(devices.c.id)),
     CheckConstraint("status IN ('waiting', 'approved', 'refused')", name="status"),
+reviews = Table(
+    "reviews",
+    metadata,
+    # No time: nothing is sent before a person has read it.  With one: when that was.
+    Column("session_id", Text, ForeignKey(sessions.c.session_id, ondelete="CASCADE"), primary_key=True),
+    Column("reviewed_at", Text),
+    sqlite_with_rowid=False,
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    # What a person changed, revision by revision; the lines as heard stay in their own tables.
+    Column("session_id", Text, ForeignKey(sessions.c.session_id, ondelete="CASCADE"), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("at", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    # Sealed JSON: the texts of all lines that differ from those heard.
+    Column("words", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 audit = Table(

@@ -12,7 +12,7 @@ from stored_speech import BEGAN, begin, figures, gap, line
 
 from ambientd.core.delivery import UploadStatus
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.record import Box, EndReason, Refinement, SessionRecord, SessionState
+from ambientd.core.record import Box, EndReason, Progress, Refinement, SessionRecord, SessionState
 from ambientd.errors import ClientError
 from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
@@ -58,6 +58,7 @@ class TestCreate:
             boot_id="b1",
             monotonic_start=12.5,
             transcript_length=0,
+            progress=Progress.RECORDING,
             metrics=SessionMetrics(),
         )
 

@@ -1,0 +1,114 @@
+"""REST: reading a transcript before it is sent, and correcting it; the words as heard stay."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiohttp import web
+
+from ambientd.api.access import actor, allows
+from ambientd.api.details import json_object
+from ambientd.api.history import record_fields
+from ambientd.api.origin import peer
+from ambientd.api.reach import stored
+from ambientd.api.services import SERVICES
+from ambientd.core import export
+from ambientd.core.access import Permission
+from ambientd.core.correction import LONGEST
+from ambientd.errors import ClientError
+from ambientd.store.audit import Action
+from ambientd.store.corrections import Corrections, Revisions
+
+routes = web.RouteTableDef()
+
+MOST_LINES: Final = 10_000
+"""Lines one correction may name: a session of a day has fewer."""
+FORM: Final = 'Send {"tier": "live", "revision": 0, "lines": [{"chunk_index": 0, "text": "…"}]}.'
+
+
+@routes.get("/api/v1/sessions/{session_id}/correction")
+@allows(Permission.READ)
+async def read(request: web.Request) -> web.Response:
+    """Every line as heard and as it is now, and the revisions there were."""
+    services = request.app[SERVICES]
+    session_id = (await stored(request, Permission.READ)).session_id
+    await services.audit.record(
+        actor=actor(request, "client"), action=Action.TRANSCRIPT_READ, object=session_id, origin=peer(request)
+    )
+    return web.json_response(_told(session_id, await Corrections(services.database).of(session_id)))
+
+
+@routes.put("/api/v1/sessions/{session_id}/correction")
+@allows(Permission.AMEND)
+async def change(request: web.Request) -> web.Response:
+    """Stores a revision: ``lines`` are all that are to differ from what was heard; an empty text takes a line out."""
+    services = request.app[SERVICES]
+    session_id = (await stored(request, Permission.AMEND)).session_id
+    tier, revision, texts = _asked(await json_object(request))
+    corrections = Corrections(services.database)
+    await corrections.put(
+        session_id,
+        tier=tier,
+        revision=revision,
+        texts=texts,
+        actor=actor(request, "client"),
+        origin=peer(request),
+        at=datetime.now(UTC),
+    )
+    services.sync.wake()  # a delivery that waited for a second hearing waits no more
+    return web.json_response(_told(session_id, await corrections.of(session_id)))
+
+
+@routes.post("/api/v1/sessions/{session_id}/review")
+@allows(Permission.AMEND)
+async def approve(request: web.Request) -> web.Response:
+    """Somebody has read it: a delivery that waited for that goes."""
+    services = request.app[SERVICES]
+    session_id = (await stored(request, Permission.AMEND)).session_id
+    await Corrections(services.database).approve(
+        session_id, actor=actor(request, "client"), origin=peer(request), at=datetime.now(UTC)
+    )
+    services.sync.wake()
+    return web.json_response(record_fields(await stored(request, Permission.AMEND)))
+
+
+def _asked(fields: dict[str, object]) -> tuple[str, int, dict[int, str]]:
+    tier, revision, lines = fields.get("tier"), fields.get("revision"), fields.get("lines")
+    if tier not in {"live", "refined"} or not isinstance(revision, int) or isinstance(revision, bool):
+        raise ClientError("bad_correction", "tier and revision say what was corrected", hint=FORM)
+    if not isinstance(lines, list) or len(lines) > MOST_LINES:
+        raise ClientError("bad_correction", f"lines must be a list of at most {MOST_LINES} lines", hint=FORM)
+    texts: dict[int, str] = {}
+    for line in lines:
+        index, text = (line.get("chunk_index"), line.get("text")) if isinstance(line, dict) else (None, None)
+        if not isinstance(index, int) or isinstance(index, bool) or not isinstance(text, str):
+            raise ClientError("bad_correction", "a line has a chunk_index and a text", hint=FORM)
+        if len(text) > LONGEST or "\0" in text:
+            raise ClientError("bad_correction", f"a line is text of at most {LONGEST} characters")
+        if index in texts:
+            raise ClientError("bad_correction", "a line stands in it twice")
+        texts[index] = text
+    return str(tier), revision, texts
+
+
+def _told(session_id: str, found: Revisions) -> dict[str, Any]:
+    return {
+        "session_id": session_id,
+        "tier": found.tier,
+        "revision": found.revision,
+        "open": found.open,
+        "lines": [
+            {**export.line_fields(line), "heard": line.text, "text": found.texts.get(line.index, line.text)}
+            for line in found.heard
+        ],
+        "history": [
+            {
+                "revision": each.revision,
+                "at": each.at.isoformat(),
+                "actor": each.actor,
+                "lines": [{"chunk_index": index, "text": text} for index, text in each.texts.items()],
+            }
+            for each in found.corrections
+        ],
+    }

@@ -1,0 +1,69 @@
+/* What the page asks of the box. */
+
+import { t } from "./text.js";
+
+export class Refusal extends Error {
+  /* `status` 0: the box was not reached.  The message is for people, `code` for this page. */
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+let lockedOut = () => {};
+
+/* `act(refusal)` is called whenever the box asks who this is. */
+export function onLockedOut(act) {
+  lockedOut = act;
+}
+
+export async function ask(path, { method = "GET", body, headers = {}, quiet = false } = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method,
+      credentials: "same-origin",
+      headers: body === undefined ? headers : { ...headers, "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch {
+    throw new Refusal(0, "unreachable", t("error.unreachable"));
+  }
+  const told = await answer.json().catch(() => null);
+  if (answer.ok) return told;
+  const refusal = new Refusal(answer.status, told?.code ?? "http", words(answer.status, told));
+  refusal.fields = told ?? {};
+  refusal.wait = Number(answer.headers.get("Retry-After")) || 0;
+  if (answer.status === 401 && !quiet) lockedOut(refusal);
+  throw refusal;
+}
+
+function words(status, told) {
+  if (status === 403) return t("error.forbidden");
+  if (typeof told?.detail === "string" && told.detail) return told.detail;
+  return t("error.status", { status });
+}
+
+export const post = (path, body) => ask(path, { method: "POST", body: body ?? {} });
+
+export const session = (id) => `/api/v1/sessions/${encodeURIComponent(id)}`;
+
+export function socketAddress(path, query = {}) {
+  const url = new URL(path, location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  return url.href;
+}
+
+/* Saves what is at `path` as a file, after the box has said yes. */
+export async function save(path, name) {
+  const answer = await fetch(path, { credentials: "same-origin" });
+  if (!answer.ok) throw new Refusal(answer.status, "http", words(answer.status, await answer.json().catch(() => null)));
+  const address = URL.createObjectURL(await answer.blob());
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
