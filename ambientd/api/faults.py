@@ -29,7 +29,6 @@ _STATUS = {
     "sync_paused": 409,
     "no_such_transcription": 404,
     "session_in_use": 409,
-    "already_sent": 409,
     "corrected_meanwhile": 409,
     "not_delivered": 409,
     "already_sent": 409,

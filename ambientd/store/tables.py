@@ -308,6 +308,8 @@ pairings = Table(
     Column("status", Text, nullable=False),
     Column("device_id", Text, ForeignKey(devices.c.id)),
     CheckConstraint("status IN ('waiting', 'approved', 'refused')", name="status"),
+)
+
 reviews = Table(
     "reviews",
     metadata,

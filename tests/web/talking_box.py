@@ -21,7 +21,18 @@ from ambientd.core.transcript import Segment, Word
 PACE: Final = RATE * 2 // 5
 """Samples of one word."""
 
-VISIT: Final = ["Good", "morning,", "please", "take", "a", "seat.", "What", "brings", "you", "here", "today?", "Good", "morning,", "doctor.", "It", "is", "the", "knee", "again,", "the", "left", "one.", "It", "has", "been", "swollen", "since", "the", "weekend", "and", "I", "can", "hardly", "climb", "the", "stairs.", "Did", "you", "fall,", "or", "twist", "it?", "No,", "I", "was", "only", "gardening", "on", "Saturday,", "but", "I", "was", "kneeling", "for", "two", "hours", "or", "so.", "Are", "you", "still", "taking", "the", "metformin", "for", "your", "diabetes?", "Yes,", "twice", "a", "day,", "five", "hundred", "milligrams.", "And", "something", "for", "the", "pain?", "Ibuprofen,", "when", "it", "gets", "bad,", "maybe", "once", "a", "day.", "Any", "allergies", "that", "I", "should", "know", "of?", "Penicillin", "gives", "me", "a", "rash.", "Let", "me", "have", "a", "look", "at", "it.", "Tell", "me", "where", "it", "hurts", "when", "I", "press.", "There,", "on", "the", "inside.", "It", "is", "warm,", "and", "there", "is", "some", "fluid", "in", "it.", "I", "would", "like", "an", "X-ray,", "and", "a", "blood", "test", "for", "uric", "acid.", "Until", "then", "put", "ice", "on", "it,", "rest", "the", "leg,", "and", "take", "the", "ibuprofen", "with", "food.", "Should", "I", "stop", "working?", "For", "three", "days,", "yes.", "I", "will", "write", "you", "a", "note.", "Come", "back", "on", "Thursday", "with", "the", "pictures,", "and", "call", "us", "at", "once", "if", "you", "get", "a", "fever.", "Thank", "you,", "doctor.", "Take", "care."]
+VISIT: Final = (
+    "Good morning, please take a seat. What brings you here today? Good morning, doctor. It is the knee again,"
+    " the left one. It has been swollen since the weekend and I can hardly climb the stairs. Did you fall, or twist"
+    " it? No, I was only gardening on Saturday, but I was kneeling for two hours or so. Are you still taking the"
+    " metformin for your diabetes? Yes, twice a day, five hundred milligrams. And something for the pain? Ibuprofen,"
+    " when it gets bad, maybe once a day. Any allergies that I should know of? Penicillin gives me a rash. Let me"
+    " have a look at it. Tell me where it hurts when I press. There, on the inside. It is warm, and there is some"
+    " fluid in it. I would like an X-ray, and a blood test for uric acid. Until then put ice on it, rest the leg, and"
+    " take the ibuprofen with food. Should I stop working? For three days, yes. I will write you a note. Come back on"
+    " Thursday with the pictures, and call us at once if you get a fever. Thank you, doctor. Take care."
+)
+WORDS: Final = tuple(VISIT.split(" "))
 
 UNSURE: Final = {"kneeling", "uric", "metformin"}
 
@@ -30,7 +41,7 @@ def words_between(start: int, end: int) -> list[tuple[str, int]]:
     """The words whose middle lies there, and when each begins; samples.  The visit begins anew when it is over."""
     first = -(-(start - PACE // 2) // PACE)
     last = -(-(end - PACE // 2) // PACE)
-    return [(VISIT[n % len(VISIT)], n * PACE) for n in range(max(0, first), last)]
+    return [(WORDS[n % len(WORDS)], n * PACE) for n in range(max(0, first), last)]
 
 
 def hear(request: Request) -> Heard:

@@ -29,6 +29,7 @@ export class Link {
     this.last = null;
     this.tries = 0;
     this.fault = ""; // code of the last error the box told
+    this.paused = false;
     this.open = this.open.bind(this);
   }
 
@@ -66,6 +67,12 @@ export class Link {
   end() {
     this.last = "end_session";
     if (this.live) this.say(this.last);
+  }
+
+  /* Its time stands still from here on, or goes on; told again where the connection was away. */
+  pause(paused) {
+    this.paused = paused;
+    if (this.live) this.say(paused ? "pause" : "resume_recording");
   }
 
   drop() {
@@ -139,7 +146,9 @@ export class Link {
     }
     this.on.opened(this.id, this.token);
     if (first) this.say("configure", this.wishes);
+    if (message.paused) this.say("resume_recording"); // what was recorded before its pause comes first
     this.resend(2 * message.received_samples);
+    if (this.paused) this.say("pause");
     this.live = true;
     this.on.up();
     if (this.last) this.say(this.last);

@@ -229,7 +229,7 @@ function outcome() {
   return [
     h("h1", { text: t("done.title") }),
     h("p", { class: "big" }, h("span", { "aria-label": spokenClock(seconds), text: clock(seconds) }), " · ", counted("done.lines", lines ?? 0)),
-    !fine && notice({ kind: "warning", text: t(`reason.${["idle", "max_duration", "disconnect", "shutdown"].includes(reason) ? reason : "other"}`) }),
+    !fine && notice({ kind: "warning", text: t(`reason.${["idle", "silence", "max_duration", "disconnect", "shutdown"].includes(reason) ? reason : "other"}`) }),
     h("p", { class: refined === "waiting" ? "hint busy" : "hint", role: "status", text: state }),
     h("div", { class: "row" },
       h("button", { class: "main", text: t("done.new"), onclick: clear }),

@@ -187,15 +187,6 @@ function listen(id) {
   };
 }
 
-async function follow() {
-  try {
-    const { session } = await ask("/api/v1/microphone");
-    if (session?.session_id === recorder.id) count(session);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error; // the listening socket tells of a lost connection
-  }
-}
-
 function count({ state, elapsed_seconds: seconds }) {
   counted = { seconds: seconds ?? counted.seconds, at: state === "recording" ? performance.now() : null };
   if (recorder.phase === "starting" || recorder.phase === "recording" || recorder.phase === "paused") {
@@ -212,8 +203,7 @@ const HEARD = {
     recorder.partial = null;
     well("connection.room");
     tellAll("lines");
-    count({ state: message.state, elapsed_seconds: message.elapsed_seconds });
-    follow();
+    count(message);
   },
   transcript(message) {
     if (recorder.partial && !(recorder.partial.start_time >= message.end_time)) recorder.partial = null;
@@ -238,11 +228,10 @@ const HEARD = {
     else if (message.remedy) problem("microphone.room", "warning", { remedy: message.remedy });
     if (silent && recorder.phase === "recording") problem("microphone.room_silent", "warning");
     else well("microphone.room_silent");
-    const told = message.session ?? (message.recording && { state: message.recording, ...message });
-    if (told) count(told);
   },
-  paused() { count({ state: "paused" }); },
-  resumed() { count({ state: "recording" }); },
+  recording(message) {
+    if (recorder.source === "room") count(message);
+  },
   error({ code, message }) {
     if (code !== "taken_over" && code !== "session_exists") problem("told", "error", { message: message ?? code });
   },
@@ -319,6 +308,7 @@ export async function pause() {
   }
   await microphone.pause();
   setPhase("paused");
+  link.pause(true);
 }
 
 export async function resume() {
@@ -327,6 +317,7 @@ export async function resume() {
     count((await post("/api/v1/microphone/resume")).session ?? {});
     return;
   }
+  link.pause(false);
   setPhase("recording");
   await microphone.resume();
 }

@@ -158,5 +158,6 @@ export default {
   "reason.max_duration": "It was ended because it reached the longest time the box allows.",
   "reason.disconnect": "It was ended because the connection was away for too long.",
   "reason.shutdown": "It was ended because the box was stopped. What was said until then is stored.",
+  "reason.silence": "It was ended because nobody had spoken for a long time.",
   "reason.other": "It was ended by the box. What was shown is stored.",
 };
