@@ -8,6 +8,7 @@
     │   └── StoreUnavailable       the database cannot be opened, written or trusted
     │       └── DiskFull               nothing can be written until space is freed
     ├── ClientError            the program at the other end of a socket or request
+    ├── MicrophoneLost         time: the microphone is tried again
     ├── CentralUnavailable     time: the delivery is tried again
     ├── CentralRejected        a person: the delivery is parked
     └── DecodeFailed           nobody: the session marks a gap and goes on
@@ -86,6 +87,10 @@ class ClientError(AmbientError):
         self.code = code
         self.close_code = close_code
         self.retry_after = retry_after
+
+
+class MicrophoneLost(AmbientError):
+    """The room's microphone gives no sound; it is tried again by itself."""
 
 
 class CentralUnavailable(AmbientError):
