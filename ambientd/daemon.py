@@ -26,6 +26,8 @@ from ambientd.api import metrics
 from ambientd.api.app import application
 from ambientd.api.network_metrics import NetworkFigures
 from ambientd.api.services import About, Services
+from ambientd.api.sound import sound
+from ambientd.capture.microphone import open_microphone
 from ambientd.config import Settings
 from ambientd.control import open_control
 from ambientd.core.record import Box
@@ -60,7 +62,7 @@ from ambientd.supervision import Supervision, supervised
 from ambientd.sync.courier import open_courier
 from ambientd.sync.schedule import open_alarms
 from ambientd.systemd import ServiceManager
-from ambientd.terms import ceiling, centre, keep, terms, tuning
+from ambientd.terms import ceiling, centre, chosen_microphone, keep, terms, tuning
 
 logger = logging.getLogger(__name__)
 
@@ -210,12 +212,18 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                 patience=0,  # they have ended below, while the door was still open
             )
         )
-        collectors, lanes.observe = metrics.collect(registry, lanes)
+        microphone = await stack.enter_async_context(open_microphone(chosen_microphone(settings)))
+        stack.enter_context(supervision.watching("microphone", lambda: microphone.alive))
+        network = LocalNetwork(settings.lan, settings.store.directory, database, audit)
+        collectors, lanes.observe = metrics.collect(
+            registry,
+            lanes,
+            metrics.kept(disk, retention, audit),
+            sound(microphone),
+            NetworkFigures(network),
+        )
         delay = await stack.enter_async_context(loop_delay())
         delay.observe = metrics.watch_loop(collectors)
-        collectors.register(metrics.kept(disk, retention, audit))
-        network = LocalNetwork(settings.lan, settings.store.directory, database, audit)
-        collectors.register(NetworkFigures(network))
         app = application(
             Services(
                 registry=registry,
@@ -232,6 +240,7 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                 backups=Backups(database, audit),
                 glossary=glossary,
                 engine=lanes,
+                microphone=microphone,
                 metrics=collectors,
                 terms=lambda: terms(
                     settings, multilingual=not engine.model.endswith(".en"), search=glossary.search

@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 
+from ambientd.capture.microphone import Choice
 from ambientd.config import Settings
 from ambientd.config.syncing import Sync, hours, zone
 from ambientd.core.audio import RATE, samples
@@ -66,6 +67,11 @@ def terms(settings: Settings, *, multilingual: bool = True, search: Search | Non
         ),
         search=search or Search(),
     )
+
+
+def chosen_microphone(settings: Settings) -> Choice:
+    """The room's microphone, from the settings."""
+    return Choice(**settings.microphone.model_dump())
 
 
 def keep(settings: Settings) -> Keep:

@@ -11,6 +11,7 @@ from ambientd.api.access import allows, open_to_all
 from ambientd.api.metrics import deliveries
 from ambientd.api.services import SERVICES, Services
 from ambientd.core.access import Permission
+from ambientd.core.microphone import Reason
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.store.copies import damaged
 
@@ -57,6 +58,9 @@ def _warnings(services: Services) -> list[str]:
             f"Nothing is purged: the clock is {services.retention.doubt}. Set it, or if it is right:"
             " ambientctl purge --clock-is-right."
         )
+    microphone = services.microphone.state
+    if microphone.reason not in (None, Reason.DISABLED, Reason.NO_DEVICE):
+        found.append(f"The microphone gives no sound ({microphone.reason}). {microphone.remedy}")
     if services.audit.owed:
         found.append(f"{services.audit.owed} rows of the audit wait for the disk.")
     return found

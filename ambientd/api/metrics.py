@@ -213,10 +213,11 @@ Observe = Callable[[Request, float, float], None]
 """Told of each decode: the request, the seconds it waited and the seconds it took."""
 
 
-def collect(registry: Registry, lanes: Engine) -> tuple[CollectorRegistry, Observe]:
-    """The daemon's own figures, and the function that wants to be told of each decode."""
+def collect(registry: Registry, lanes: Engine, *others: Collector) -> tuple[CollectorRegistry, Observe]:
+    """The daemon's own figures, with those of ``others``, and the function that wants to be told of each decode."""
     collectors = CollectorRegistry()
-    collectors.register(_Figures(registry, lanes))
+    for each in (_Figures(registry, lanes), *others):
+        collectors.register(each)
     took = Histogram(
         "ambientd_decode_seconds", "Time a decode took.", ["kind"], buckets=_BUCKETS, registry=collectors
     )

@@ -15,6 +15,7 @@ from ambientd.api.network import Network
 from ambientd.core.checks import Finding
 from ambientd.core.decoding import Load
 from ambientd.core.delivery import SyncStatus, Upload
+from ambientd.core.microphone import Microphone
 from ambientd.core.vocabulary import Vocabulary
 from ambientd.session.registry import Registry
 from ambientd.session.session import Terms
@@ -155,6 +156,7 @@ class Services:
     backups: Backups
     glossary: Glossary
     engine: Engine
+    microphone: Microphone
     metrics: CollectorRegistry
     uploads: Uploads
     receive: Callable[[], Awaitable[Transfer]]

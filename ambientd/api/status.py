@@ -11,6 +11,7 @@ from ambientd import __version__
 from ambientd.api.access import allows
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
+from ambientd.core.audio import seconds
 
 routes = web.RouteTableDef()
 
@@ -21,7 +22,7 @@ async def status(request: web.Request) -> web.Response:
     """Version, engine, what tuning found, load, lateness, disk, clock; seconds unless the name says otherwise."""
     services = request.app[SERVICES]
     registry, engine, about = services.registry, services.engine, services.about
-    capacity = registry.capacity
+    capacity, microphone = registry.capacity, services.microphone.state
     return web.json_response(
         {
             "version": __version__,
@@ -41,6 +42,15 @@ async def status(request: web.Request) -> web.Response:
                 "tuning": about.tuning,
             },
             "sessions": {"live": len(registry), "limit": registry.most, "refused": capacity.refused},
+            "microphone": {
+                "status": microphone.status,
+                "reason": microphone.reason,
+                "remedy": microphone.remedy,
+                "device": microphone.device.name if microphone.device else None,
+                "restarts": microphone.restarts,
+                "captured_seconds": round(seconds(microphone.captured), 3),
+                "lost_seconds": round(seconds(microphone.lost), 3),
+            },
             "load": {
                 "utilisation": round(capacity.utilisation, 3),
                 "lag_p95": round(capacity.lag, 3),

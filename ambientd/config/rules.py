@@ -87,6 +87,11 @@ RULES: Final = (
         "must not exceed lan.connections",
     ),
     Rule(
+        ("microphone.restart_first", "microphone.restart_most"),
+        lambda s: s.microphone.restart_first <= s.microphone.restart_most,
+        "must not be longer than microphone.restart_most",
+    ),
+    Rule(
         ("sync.url", "sync.profile"),
         lambda s: bool(s.sync.url) or s.sync.profile == "none",
         "must be set when sync.profile is",

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ambientd.config.kinds import Bytes, Count, Directory, Level, Name, Packaged, Seconds, Table, Unit
 from ambientd.config.lan import Lan
+from ambientd.config.microphone import Microphone
 from ambientd.config.naming import Vocabulary
 from ambientd.config.syncing import Sync
 from ambientd.core.languages import LANGUAGES
@@ -279,6 +280,7 @@ class Settings(BaseSettings):
     lan: Lan = Lan()
     admission: Admission = Admission()
     audio: Audio = Audio()
+    microphone: Microphone = Microphone()
     segmentation: Segmentation = Segmentation()
     engine: Engine = Engine()
     vocabulary: Vocabulary = Vocabulary()

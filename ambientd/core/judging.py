@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ambientd.core.checks import Finding, Severity
+from ambientd.core.microphone import Reason, State, Status
 
 SOON_FULL: Final = 4
 """Times the low-water mark: below this much free space somebody should look before sessions are refused."""
@@ -165,3 +166,28 @@ def lateness(lag: float, utilisation: float, loop: float) -> Finding:
         "Fewer rooms at once, a smaller model, or a faster machine; ambientctl tune finds the best layout.",
         "ambientctl status",
     )
+
+
+def microphone(state: State) -> Finding:
+    """Whether the room's microphone gives sound, or would."""
+    known = ("capture.microphone", "Microphone")
+    device = state.device.name if state.device else "The microphone"
+    if state.reason is Reason.DISABLED:
+        return Finding(*known, reason="Switched off in the settings.")
+    if state.reason is not None:
+        # A box without a microphone may be meant so: others send their audio to it.
+        meant_so = state.reason in (Reason.NO_DEVICE, Reason.NO_PORTAUDIO)
+        bad = Severity.NOTE if meant_so else Severity.WARNING
+        reason = f"No sound: {state.reason.replace('_', ' ')}."
+        return Finding(*known, bad, reason, state.remedy, "ambientctl mic devices")
+    if state.level.silent:
+        return Finding(
+            *known,
+            Severity.WARNING,
+            f"{device} gives digital silence.",
+            "Switch it on: there is a switch on it, or on its cable.",
+            "ambientctl mic test",
+        )
+    if state.status is Status.LIVE:
+        return Finding(*known, reason=f"{device} is open; {state.restarts} restarts since the start.")
+    return Finding(*known, reason=f"{device} is ready; nobody listens.")

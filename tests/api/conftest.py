@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from scripted import Engine, detect, terms_of
+from scripted_microphone import ScriptedMicrophone
 from served import Box, Open
 
 from ambientd.api import metrics
@@ -125,6 +126,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     backups=Backups(database, audit),
                     glossary=glossary,
                     engine=engine,
+                    microphone=ScriptedMicrophone(),
                     metrics=collectors,
                     terms=lambda: terms_of(search=glossary.search, **terms),
                     model="scripted",
