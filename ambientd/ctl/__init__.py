@@ -19,10 +19,15 @@ from ambientd.errors import AmbientError
 COMMANDS: Final = {
     "audit": ("ambientd.ctl.audit", "Export the audit, and verify its chain."),
     "backup": ("ambientd.ctl.backup", "Take away a copy of everything, encrypted and checked."),
+    "certificate": (
+        "ambientd.ctl.certificate",
+        "Look at the certificates, renew them, use one made elsewhere.",
+    ),
     "diag": ("ambientd.ctl.diag", "Write a zip without patient data for whoever is to find a fault."),
     "doctor": ("ambientd.ctl.doctor", "Check everything that goes wrong, and say what mends it."),
     "export": ("ambientd.ctl.export", "Write a stored transcript to a file."),
     "key": ("ambientd.ctl.key", "Look after the key that guards what is stored."),
+    "limits": ("ambientd.ctl.limits", "See which addresses are shut out, and let them in again."),
     "logs": ("ambientd.ctl.logs", "Show the daemon's log."),
     "model": ("ambientd.ctl.model", "List, fetch, verify and import models."),
     "purge": ("ambientd.ctl.purge", "Destroy what has been kept long enough, or one session."),

@@ -251,8 +251,8 @@ class Certificates:
         left_out = [*(set(here.names) - set(there.names)), *(set(here.addresses) - set(there.addresses))]
         standing = Standing(
             source,
-            shown(certificate),
-            shown(self._authority.certificate),
+            described(certificate),
+            described(self._authority.certificate),
             tuple(faults),
             tuple(sorted(str(each) for each in left_out)) if source == "own" else (),
         )
@@ -291,7 +291,7 @@ def _unwritable(folder: Path, error: OSError) -> OperatorError:
     )
 
 
-def shown(certificate: x509.Certificate) -> Certificate:
+def described(certificate: x509.Certificate) -> Certificate:
     """A certificate as people see it."""
     names = names_of(certificate)
     return Certificate(
@@ -302,6 +302,16 @@ def shown(certificate: x509.Certificate) -> Certificate:
         certificate.not_valid_after_utc,
         fingerprint(certificate),
     )
+
+
+def certificate_in(path: Path) -> Certificate:
+    """The first certificate in a PEM file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: there is none in it.
+    """
+    return described(x509.load_pem_x509_certificate(path.read_bytes()))
 
 
 def write_private(path: Path, content: bytes, *, mode: int = 0o600) -> None:

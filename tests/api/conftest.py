@@ -19,9 +19,11 @@ from served import Box, Open
 from ambientd.api import metrics
 from ambientd.api.app import application
 from ambientd.api.services import Check, Services
+from ambientd.config.lan import Lan
 from ambientd.core.record import Box as Appliance
 from ambientd.core.segmenter import Detect
 from ambientd.glossary import Glossary
+from ambientd.lan import LocalNetwork, open_lan
 from ambientd.recordings import receive
 from ambientd.session.capacity import Capacity
 from ambientd.session.ledger import StoredLedger
@@ -45,7 +47,10 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture
 async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
-    """Opens a box: ``await open_box(most=2, engine=..., idle=...)``; ``refine`` seconds it waits to refine sessions."""
+    """Opens a box: ``await open_box(most=2, engine=..., idle=...)``; ``refine`` seconds it waits to refine sessions.
+
+    ``lan``: a door to the network as well.
+    """
     async with AsyncExitStack() as stack:
 
         async def open_one(
@@ -63,6 +68,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             queue: int = 4,
             glossary: Glossary | None = None,
             checks: tuple[Check, ...] = (),
+            lan: Lan | None = None,
             **terms: Any,
         ) -> Box:
             engine = engine or Engine()
@@ -110,6 +116,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             )
             collectors, _ = metrics.collect(registry, engine)
             collectors.register(metrics.kept(disk, retention, audit))
+            network = LocalNetwork(lan, folder or tmp_path, database, audit) if lan else None
             app = application(
                 Services(
                     registry=registry,
@@ -135,7 +142,8 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     max_frame_bytes=262_144,
                     heartbeat=heartbeat,
                     web=ROOT / "web",
-                    checks=checks,
+                    checks=(*checks, network.findings) if network else checks,
+                    network=network,
                 )
             )
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
@@ -143,8 +151,10 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            if network and lan:
+                await stack.enter_async_context(open_lan(runner, network, lan))
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            return Box(url, http, registry, database, engine, refiner, uploads, app)
+            return Box(url, http, registry, database, engine, refiner, uploads, app, network)
 
         yield open_one
 

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 from scripted import Engine
 
+from ambientd.lan import LocalNetwork
 from ambientd.session.refiner import Refiner
 from ambientd.session.registry import Registry
 from ambientd.session.uploads import Uploads
@@ -30,6 +31,7 @@ class Box:
     refiner: Refiner
     uploads: Uploads
     app: web.Application
+    network: LocalNetwork | None = None
 
     web: ClassVar = Path(__file__).parent.parent.parent / "web"
 
