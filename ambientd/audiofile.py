@@ -1,11 +1,13 @@
 """Audio files as the daemon wants to hear them: PCM, signed 16 bit, mono, 16 kHz.
 
 A file is decoded, mixed and resampled piece by piece: an hour takes no more memory than a second.
-What libsndfile reads is read: WAV, FLAC, MP3, Ogg and others, at any rate, with any number of channels.
+What libsndfile reads is read: WAV, FLAC, MP3, Ogg and others, at any rate, with any number of channels; of recordings
+that were sent also WebM, as browsers make it.
 """
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from ambientd import webm
 from ambientd.core.audio import BYTES_PER_SAMPLE, RATE, Samples, to_pcm16
 from ambientd.errors import AmbientError
 
@@ -69,9 +72,23 @@ def read_recording(content: BinaryIO, *, block: int = BLOCK) -> tuple[float, Ite
         raise AudioUnreadable(
             "the file is empty", hint="Send the recording as the body, or as the part named file."
         )
+    content, size = _readable(content, size)
     length = _length("the file", content)
     content.seek(0)
     return length, _decoded("the file", content, size, content.tell, block * BYTES_PER_SAMPLE)
+
+
+def _readable(content: BinaryIO, size: int) -> tuple[BinaryIO, int]:
+    """The file and its size; for a browser's WebM the same Opus in a wrapping that libsndfile reads."""
+    begin = content.read(len(webm.MAGIC))
+    content.seek(0)
+    if begin != webm.MAGIC:
+        return content, size
+    try:
+        wrapped = webm.to_ogg(content.read())
+    except webm.NotOpus as error:
+        raise AudioUnreadable(f"{error}.", hint=_CONVERT) from error
+    return io.BytesIO(wrapped), len(wrapped)
 
 
 def _check(path: Path) -> None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from aiohttp import web
 
+from ambientd.core import compatible
 from ambientd.errors import AmbientError, ClientError, OperatorError
 
 logger = logging.getLogger(__name__)
+
+COMPATIBLE: Final = "/v1/"
+"""Below it answers are those of OpenAI's interface, errors too."""
+
+_UNSUPPORTED: Final = 415
 
 _STATUS = {
     "unauthenticated": 401,
@@ -20,6 +27,7 @@ _STATUS = {
     "no_lan": 404,
     "not_banned": 404,
     "no_such_session": 404,
+    "model_not_found": 404,
     "not_refined": 404,
     "no_such_copy": 404,
     "no_such_item": 404,
@@ -46,16 +54,26 @@ _STATUS = {
 }
 
 
-def answer(error: AmbientError) -> web.Response:
-    """``error`` as JSON: ``detail`` for people, ``code`` for programs."""
+def answer(error: AmbientError, path: str = "") -> web.Response:
+    """``error`` as JSON: ``detail`` for people, ``code`` for programs; below ``/v1/`` in OpenAI's shape.
+
+    ``path``: of the request.
+    """
     if isinstance(error, ClientError):
         wait = {} if error.retry_after is None else {"Retry-After": str(round(error.retry_after))}
-        return web.json_response(
-            {"detail": str(error), "code": error.code}, status=_STATUS.get(error.code, 400), headers=wait
-        )
-    code = "unavailable" if isinstance(error, OperatorError) else "internal"
+        return _told(str(error), error.code, _STATUS.get(error.code, 400), wait, path)
+    if isinstance(error, OperatorError):
+        return _told(str(error), "unavailable", 503, {}, path)
+    return _told(str(error), "internal", 500, {}, path)
+
+
+def _told(detail: str, code: str, status: int, headers: dict[str, str], path: str) -> web.Response:
+    if not path.startswith(COMPATIBLE):
+        return web.json_response({"detail": detail, "code": code}, status=status, headers=headers)
+    # A recording that cannot be read is a bad request there, and programs look at the status.
+    status = 400 if status == _UNSUPPORTED else status
     return web.json_response(
-        {"detail": str(error), "code": code}, status=503 if code == "unavailable" else 500
+        compatible.error(detail, code=code, status=status), status=status, headers=headers
     )
 
 
@@ -69,18 +87,15 @@ async def faults(
     except AmbientError as error:
         if not isinstance(error, ClientError):
             logger.exception("request failed", extra={"error": type(error).__name__})
-        return answer(error)
+        return answer(error, request.path)
     except web.HTTPException as error:
         if error.status < 400:  # noqa: PLR2004
             raise
-        return web.json_response(
-            {"detail": error.text or error.reason, "code": "http"},
-            status=error.status,
-            headers={k: v for k, v in error.headers.items() if k == "Allow"},
-        )
+        allowed = {k: v for k, v in error.headers.items() if k == "Allow"}
+        return _told(error.text or error.reason, "http", error.status, allowed, request.path)
     except ConnectionResetError:
         raise
     # The request boundary: a defect in one handler must not show a stranger its insides.
     except Exception as error:
         logger.exception("request failed", extra={"error": type(error).__name__})
-        return answer(AmbientError("something went wrong inside the server"))
+        return answer(AmbientError("something went wrong inside the server"), request.path)

@@ -126,7 +126,7 @@ async def _take(request: web.Request, transfer: Transfer) -> dict[str, str]:
                 while chunk := await part.read_chunk(CHUNK):
                     await transfer.write(chunk)
             elif part.name in FIELDS:
-                fields[part.name] = await _text(part)
+                fields[part.name] = await text_of(part)
             else:
                 raise ClientError(
                     "unknown_field",
@@ -142,7 +142,13 @@ async def _take(request: web.Request, transfer: Transfer) -> dict[str, str]:
     return fields
 
 
-async def _text(part: BodyPartReader) -> str:
+async def text_of(part: BodyPartReader) -> str:
+    """A text field of a form.
+
+    Raises:
+        ClientError: it is too long.
+        ValueError: it is not UTF-8.
+    """
     raw = b""
     while chunk := await part.read_chunk():
         raw += chunk
