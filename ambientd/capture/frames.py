@@ -1,12 +1,11 @@
 """What the capturing process writes into its pipe: frames, each with its length and the time of its last sample.
 
 Both ends are ours and start together, so there is no version; a frame that cannot be right ends the process.
-Only the standard library: the capturing process loads nothing it does not need.
+Only the standard library, and of that little: the capturing process loads nothing it does not need.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import struct
@@ -80,18 +79,3 @@ def write(descriptor: int, frame: Frame) -> None:
     rest = memoryview(frame.pack())
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-async def read(reader: asyncio.StreamReader) -> Frame | None:
-    """The next frame; ``None`` when the pipe has come to its end, be it in the middle of one.
-
-    Raises:
-        Garbled: this is no frame.
-    """
-    try:
-        kind, broken, length, end = HEADER.unpack(await reader.readexactly(HEADER.size))
-        if length > LONGEST or kind not in set(Kind):
-            raise Garbled("no frame begins like this")
-        return Frame(Kind(kind), await reader.readexactly(length), end, bool(broken))
-    except asyncio.IncompleteReadError:
-        return None

@@ -174,17 +174,31 @@ class Microphone:
             return
         while True:
             self._pulse = time.monotonic()
-            if self._wanted():
-                await self._record()
-            elif self._looking.is_set():
-                await self._list()
-            elif self._cards_changed():
-                await self._sleep(SETTLE)
+            try:
+                await self._turn()
+            # The task boundary: a defect here must not leave the room deaf until somebody notices.
+            except Exception as error:
+                logger.exception(
+                    "supervision of the microphone failed", extra={"error": type(error).__name__}
+                )
+                self._fault(Reason.FAILED, type(error).__name__)
+                self._looking.clear()
+                self._looked.set()
+                await asyncio.sleep(min(self._choice.restart_first, DEAD / 2))
+
+    async def _turn(self) -> None:
+        """Does what is to be done next, or waits a little."""
+        if self._wanted():
+            await self._record()
+        elif self._looking.is_set():
+            await self._list()
+        elif self._cards_changed():
+            await self._sleep(SETTLE)
+            self._looking.set()
+        else:
+            await self._sleep(GLANCE)
+            if self._state.status is Status.UNAVAILABLE and time.monotonic() > self._look_again:
                 self._looking.set()
-            else:
-                await self._sleep(GLANCE)
-                if self._state.status is Status.UNAVAILABLE and time.monotonic() > self._look_again:
-                    self._looking.set()
 
     def _wanted(self) -> bool:
         return any(not hearing.stopped for hearing in self._hearings)

@@ -7,12 +7,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
 from ambientd.capture import frames
-from ambientd.capture.frames import Frame
+from ambientd.capture.frames import Frame, Garbled, Kind
 
 LEFT_OVER: Final = (
     *("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "HOME", "XDG_RUNTIME_DIR"),
@@ -22,6 +22,21 @@ LEFT_OVER: Final = (
 """What the process sees of our environment: where libraries and sound server are, nothing that leads to a key."""
 
 COMMAND: Final = (sys.executable, "-m", "ambientd.capture.child")
+
+
+async def read(reader: asyncio.StreamReader) -> Frame | None:
+    """The next frame; ``None`` when the pipe has come to its end, be it in the middle of one.
+
+    Raises:
+        Garbled: this is no frame.
+    """
+    try:
+        kind, broken, length, end = frames.HEADER.unpack(await reader.readexactly(frames.HEADER.size))
+        if length > frames.LONGEST or kind not in set(Kind):
+            raise Garbled("no frame begins like this")
+        return Frame(Kind(kind), await reader.readexactly(length), end, bool(broken))
+    except asyncio.IncompleteReadError:
+        return None
 
 
 class Child(Protocol):
@@ -59,7 +74,7 @@ class Process:
     async def read(self) -> Frame | None:
         """See :class:`Child`."""
         assert self._process.stdout is not None  # noqa: S101  # opened below
-        return await frames.read(self._process.stdout)
+        return await read(self._process.stdout)
 
     def kill(self) -> None:
         """See :class:`Child`."""
@@ -75,14 +90,16 @@ class Process:
 
 
 @asynccontextmanager
-async def started(asked: Mapping[str, Any]) -> AsyncIterator[Child]:
+async def started(asked: Mapping[str, Any], *, command: Sequence[str] = COMMAND) -> AsyncIterator[Child]:
     """A capturing process, told what to do; leaving the block kills it.
+
+    ``command``: a program that takes JSON as its last argument and writes frames.
 
     Raises:
         OSError: no process can be started.
     """
     process = await asyncio.create_subprocess_exec(
-        *COMMAND,
+        *command,
         json.dumps({**asked, "parent": os.getpid()}),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
