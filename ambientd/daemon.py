@@ -27,7 +27,6 @@ from ambientd.api.app import application
 from ambientd.api.network_metrics import NetworkFigures
 from ambientd.api.services import About, Services
 from ambientd.api.sound import sound
-from ambientd.capture.microphone import open_microphone
 from ambientd.config import Settings
 from ambientd.control import open_control
 from ambientd.core.record import Box
@@ -41,6 +40,7 @@ from ambientd.glossary import Glossary
 from ambientd.lan import LocalNetwork, open_lan
 from ambientd.loopdelay import loop_delay
 from ambientd.recordings import receive
+from ambientd.room import open_room
 from ambientd.session.capacity import FIRST_GUESS, Capacity
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.refiner import StoredArchive, open_refiner
@@ -62,7 +62,7 @@ from ambientd.supervision import Supervision, supervised
 from ambientd.sync.courier import open_courier
 from ambientd.sync.schedule import open_alarms
 from ambientd.systemd import ServiceManager
-from ambientd.terms import ceiling, centre, chosen_microphone, keep, terms, tuning
+from ambientd.terms import ceiling, centre, keep, opening, tuning
 
 logger = logging.getLogger(__name__)
 
@@ -212,14 +212,24 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                 patience=0,  # they have ended below, while the door was still open
             )
         )
-        microphone = await stack.enter_async_context(open_microphone(chosen_microphone(settings)))
-        stack.enter_context(supervision.watching("microphone", lambda: microphone.alive))
+        recorder = await stack.enter_async_context(
+            open_room(
+                settings,
+                supervision=supervision,
+                registry=registry,
+                database=database,
+                sessions=sessions,
+                decoder=lanes,
+                detector=detector.stream,
+                terms=partial(opening, settings, glossary),
+            )
+        )
         network = LocalNetwork(settings.lan, settings.store.directory, database, audit)
         collectors, lanes.observe = metrics.collect(
             registry,
             lanes,
             metrics.kept(disk, retention, audit),
-            sound(microphone),
+            sound(recorder.microphone),
             NetworkFigures(network),
         )
         delay = await stack.enter_async_context(loop_delay())
@@ -240,11 +250,10 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                 backups=Backups(database, audit),
                 glossary=glossary,
                 engine=lanes,
-                microphone=microphone,
+                microphone=recorder.microphone,
+                recorder=recorder,
                 metrics=collectors,
-                terms=lambda: terms(
-                    settings, multilingual=not engine.model.endswith(".en"), search=glossary.search
-                ),
+                terms=partial(opening, settings, glossary),
                 model=model,
                 chunk_duration=settings.segmentation.chunk_duration,
                 audio_buffer_size=settings.server.audio_buffer_size,
@@ -267,6 +276,7 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
         stack.push_async_callback(uploads.close)
         stack.push_async_callback(refiner.close)
         stack.push_async_callback(registry.close, within=0.5 * settings.server.shutdown_timeout)
+        stack.push_async_callback(recorder.close)  # first of all: what was captured is still taken
         supervision.condition = lambda: f"ready: {len(registry)} live sessions"
         logger.info("ready", extra={"host": door.host, "port": door.port, "version": __version__})
         yield door

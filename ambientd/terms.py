@@ -15,6 +15,7 @@ from ambientd.core.segmenter import Rules
 from ambientd.core.suspects import Search
 from ambientd.engine import tune
 from ambientd.engine.machine import this_machine
+from ambientd.glossary import Glossary
 from ambientd.session.capacity import Ceiling
 from ambientd.session.limits import Limits
 from ambientd.session.session import Terms
@@ -67,6 +68,11 @@ def terms(settings: Settings, *, multilingual: bool = True, search: Search | Non
         ),
         search=search or Search(),
     )
+
+
+def opening(settings: Settings, glossary: Glossary) -> Terms:
+    """What a session is opened with that begins now."""
+    return terms(settings, multilingual=not settings.engine.model.endswith(".en"), search=glossary.search)
 
 
 def chosen_microphone(settings: Settings) -> Choice:

@@ -17,6 +17,7 @@ from ambientd.core.decoding import Load
 from ambientd.core.delivery import SyncStatus, Upload
 from ambientd.core.microphone import Microphone
 from ambientd.core.vocabulary import Vocabulary
+from ambientd.session.microphone import Recorder
 from ambientd.session.registry import Registry
 from ambientd.session.session import Terms
 from ambientd.session.uploads import Source, Uploads
@@ -157,6 +158,7 @@ class Services:
     glossary: Glossary
     engine: Engine
     microphone: Microphone
+    recorder: Recorder
     metrics: CollectorRegistry
     uploads: Uploads
     receive: Callable[[], Awaitable[Transfer]]

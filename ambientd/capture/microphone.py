@@ -23,11 +23,11 @@ from ambientd.capture.conversion import Conversion
 from ambientd.capture.frames import Frame, Garbled, Kind
 from ambientd.capture.hearing import Hearing
 from ambientd.capture.process import Child, started
-from ambientd.capture.remedies import WHAT, remedy
+from ambientd.capture.remedies import remedy
 from ambientd.core.audio import RATE, Samples
 from ambientd.core.continuity import Continuity
 from ambientd.core.levels import Meter
-from ambientd.core.microphone import Device, Gap, Level, Reason, Sound, State, Status
+from ambientd.core.microphone import WHAT, Device, Gap, Level, Reason, Sound, State, Status
 from ambientd.errors import ClientError, MicrophoneLost
 
 logger = logging.getLogger(__name__)

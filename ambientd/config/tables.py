@@ -19,6 +19,7 @@ from ambientd.config.kinds import Bytes, Count, Directory, Level, Name, Packaged
 from ambientd.config.lan import Lan
 from ambientd.config.microphone import Microphone
 from ambientd.config.naming import Vocabulary
+from ambientd.config.recording import Recording
 from ambientd.config.syncing import Sync
 from ambientd.core.languages import LANGUAGES
 
@@ -281,6 +282,7 @@ class Settings(BaseSettings):
     admission: Admission = Admission()
     audio: Audio = Audio()
     microphone: Microphone = Microphone()
+    recording: Recording = Recording()
     segmentation: Segmentation = Segmentation()
     engine: Engine = Engine()
     vocabulary: Vocabulary = Vocabulary()

@@ -59,6 +59,19 @@ class Reason(StrEnum):
     FAILED = "failed"
 
 
+WHAT: Final = {
+    Reason.DISABLED: "the microphone is switched off in the settings",
+    Reason.NO_PORTAUDIO: "the library that reads microphones is not installed",
+    Reason.NO_DEVICE: "no microphone is there",
+    Reason.NO_ACCESS: "the microphone may not be opened by this service",
+    Reason.DEVICE_BUSY: "another program has the microphone",
+    Reason.DEVICE_LOST: "the microphone was pulled out, or has failed",
+    Reason.STALLED: "the microphone has ceased to give sound",
+    Reason.FAILED: "the microphone cannot be read",
+}
+"""What has happened, one clause."""
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """A microphone that can be chosen."""

@@ -95,12 +95,14 @@ class Registry:
         """The live session of that id."""
         return self._live.get(session_id)
 
-    async def open(self, session_id: str | None, terms: Terms, *, client: str) -> Session:
+    async def open(
+        self, session_id: str | None, terms: Terms, *, client: str, again: bool = False
+    ) -> Session:
         """A session, running and on record: a new one, or one that a crash cut off and that can go on.
 
         ``session_id``: ``None`` has one made up that cannot be guessed.
 
-        ``client``: where it comes from, for the record.
+        ``client``: where it comes from, for the record.  ``again``: only if it is one that can go on.
 
         Raises:
             ClientError: too many sessions, one more would be too much for the box, the id is in use or was used before,
@@ -142,7 +144,7 @@ class Registry:
         # Taken before the first await: of two clients with one id only one can get here.
         self._opening.add(name)
         try:
-            past = await self._record(name, terms, client=client)
+            past = await self._record_again(name) if again else await self._record(name, terms, client=client)
             if self._closing:
                 # Its record is closed as interrupted at the next start, and the client can go on then.
                 raise _going_away()
@@ -182,12 +184,15 @@ class Registry:
                 owner=terms.owner,
             )
         except SessionExists:
-            past = await self._ledger.reopen(session_id)
-            if past is None:
-                raise
-            logger.info("session goes on after a crash", extra={"session": session_id})
-            return past
+            return await self._record_again(session_id)
         return Past(connected_at=began)
+
+    async def _record_again(self, session_id: str) -> Past:
+        past = await self._ledger.reopen(session_id)
+        if past is None:
+            raise SessionExists(session_id)
+        logger.info("session goes on after a crash", extra={"session": session_id})
+        return past
 
     def resume(self, session_id: str, token: str = "") -> Session | None:
         """The live session of that id, if its client may take it up again; ``None`` if there is none.

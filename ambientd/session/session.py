@@ -79,6 +79,15 @@ class Terms:
     search: Search = field(default_factory=Search)
     """The clinic's vocabulary."""
 
+    def check(self, language: str | None) -> None:
+        """Refuses a language that the model does not know.
+
+        Raises:
+            ClientError: it does not.
+        """
+        if language not in {None, "en"} and not self.multilingual:
+            raise ClientError("bad_language", "this box's model knows English only", hint='Use "en".')
+
 
 @dataclass(frozen=True, slots=True)
 class Unwanted:
@@ -348,8 +357,7 @@ class Session:
         Raises:
             ClientError: the model does not know the language; nothing is changed.
         """
-        if wishes.language not in {None, "en"} and not self.terms.multilingual:
-            raise ClientError("bad_language", "this box's model knows English only", hint='Use "en".')
+        self.terms.check(wishes.language)
         if wishes.language is not None:
             self._scribe.speak(wishes.language)
         if wishes.prompt is not None:
@@ -364,6 +372,11 @@ class Session:
 
     def _style(self) -> tuple[str, str]:
         return self.language, prompt_for(self.language, self._scribe.prompt)
+
+    @property
+    def waiting(self) -> int:
+        """Samples that wait to be judged."""
+        return self._inbox.samples
 
     def touch(self) -> None:
         """Notes a sign of life: the idle time starts anew."""

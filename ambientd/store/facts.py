@@ -42,6 +42,11 @@ async def remember(connection: AsyncConnection, name: str, value: str) -> None:
     )
 
 
+async def forget_fact(connection: AsyncConnection, name: str) -> None:
+    """Forget a fact, within a transaction; there may be none."""
+    await connection.execute(delete(tables.facts).where(tables.facts.c.name == name))
+
+
 async def forget_discarded(connection: AsyncConnection, before: str) -> None:
     """Forget which sessions were discarded before that moment, within a transaction: nobody comes back to them."""
     names = tables.facts.c.name

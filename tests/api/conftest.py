@@ -27,14 +27,17 @@ from ambientd.lan import LocalNetwork, open_lan
 from ambientd.recordings import receive
 from ambientd.session.capacity import Capacity
 from ambientd.session.ledger import StoredLedger
+from ambientd.session.microphone import open_recorder
 from ambientd.session.refiner import StoredArchive, open_refiner
 from ambientd.session.registry import open_registry
+from ambientd.session.trial import judged
 from ambientd.session.uploads import open_uploads
 from ambientd.store.answers import Answers
 from ambientd.store.audit import open_audit
 from ambientd.store.backups import Backups
 from ambientd.store.database import open_database
 from ambientd.store.lines import Lines
+from ambientd.store.recording import Recordings
 from ambientd.store.retention import Retention
 from ambientd.store.retention import Terms as Keep
 from ambientd.store.sessions import Sessions
@@ -114,6 +117,18 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     refiner=refiner if refine else None,
                 )
             )
+            microphone = ScriptedMicrophone()
+            recorder = await stack.enter_async_context(
+                open_recorder(
+                    source=microphone,
+                    registry=registry,
+                    diary=Recordings(database),
+                    amend=sessions.amend,
+                    judge=partial(judged, decoder=engine, detector=lambda: detector),
+                    terms=lambda: terms_of(search=glossary.search, **terms),
+                    grace=60,
+                )
+            )
             collectors, _ = metrics.collect(registry, engine)
             collectors.register(metrics.kept(disk, retention, audit))
             network = LocalNetwork(lan, folder or tmp_path, database, audit) if lan else None
@@ -133,7 +148,8 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     backups=Backups(database, audit),
                     glossary=glossary,
                     engine=engine,
-                    microphone=ScriptedMicrophone(),
+                    microphone=microphone,
+                    recorder=recorder,
                     metrics=collectors,
                     terms=lambda: terms_of(search=glossary.search, **terms),
                     model="scripted",
@@ -154,7 +170,9 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             if network and lan:
                 await stack.enter_async_context(open_lan(runner, network, lan))
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            return Box(url, http, registry, database, engine, refiner, uploads, app, network)
+            return Box(
+                url, http, registry, database, engine, refiner, uploads, app, microphone, recorder, network
+            )
 
         yield open_one
 

@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import aiohttp
 from aiohttp import web
 from scripted import Engine
+from scripted_microphone import ScriptedMicrophone
 
 from ambientd.lan import LocalNetwork
+from ambientd.session.microphone import Recorder
 from ambientd.session.refiner import Refiner
 from ambientd.session.registry import Registry
 from ambientd.session.uploads import Uploads
@@ -31,6 +33,8 @@ class Box:
     refiner: Refiner
     uploads: Uploads
     app: web.Application
+    microphone: ScriptedMicrophone
+    recorder: Recorder
     network: LocalNetwork | None = None
 
     web: ClassVar = Path(__file__).parent.parent.parent / "web"

@@ -35,6 +35,7 @@ class House:
     database: Database
     audit: Audit
     engine: Engine
+    sessions: Sessions
 
     async def visit(self, session_id: str | None = "visit-1", **terms: Any) -> Session:
         return await self.registry.open(session_id, terms_of(**terms), client="test")
@@ -74,7 +75,7 @@ async def house(path: Path, engine: Engine | None = None, *, wait: float = 30) -
                 refiner=refiner,
             ) as registry,
         ):
-            yield House(registry, refiner, database, audit, engine)
+            yield House(registry, refiner, database, audit, engine, sessions)
 
 
 async def say(session: Session, *seconds: float) -> None:

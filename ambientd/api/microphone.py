@@ -1,0 +1,135 @@
+"""REST over the room's microphone: how it does, and the one session it goes into.
+
+Whoever may not reach the session that is being recorded sees that there is one, and nothing else of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from aiohttp import web
+
+from ambientd.api.access import actor, allows, caller
+from ambientd.api.details import json_object
+from ambientd.api.origin import peer
+from ambientd.api.reach import within_reach
+from ambientd.api.services import SERVICES
+from ambientd.core.access import Permission
+from ambientd.core.protocol import Wishes, parse_wishes
+from ambientd.core.room import device_fields
+from ambientd.errors import ClientError
+from ambientd.session.microphone import Recorder, Wish
+from ambientd.session.trial import SECONDS
+
+routes = web.RouteTableDef()
+
+FIELDS: Final = ("language", "prompt", "vocabulary", "encounter", "patient", "consent", "ephemeral")
+
+NAMELESS: Final = {"session_id": None, "quiet_seconds": None, "stops_in_seconds": None}
+"""What is not told of another's session."""
+
+
+@routes.get("/api/v1/microphone")
+@allows(Permission.WATCH, Permission.SEE_BOX)
+async def state(request: web.Request) -> web.Response:
+    """Devices, state, level, and the session that is being recorded."""
+    return _told(request)
+
+
+@routes.post("/api/v1/microphone/start")
+@allows(Permission.RECORD)
+async def start(request: web.Request) -> web.Response:
+    """Opens a session for what the microphone hears; answers once it hears."""
+    fields = await json_object(request) if request.can_read_body else {}
+    if unknown := fields.keys() - set(FIELDS):
+        raise ClientError(
+            "unknown_field",
+            f"the body has {len(unknown)} field(s) that are not known",
+            hint=f"Known fields: {', '.join(FIELDS)}.",
+        )
+    ephemeral = fields.pop("ephemeral", False)
+    if not isinstance(ephemeral, bool):
+        raise ClientError("bad_field", "ephemeral must be true or false")
+    session = await _recorder(request).start(
+        Wish(
+            parse_wishes(fields) if fields else Wishes(),
+            ephemeral=ephemeral,
+            owner=caller(request).id,
+            actor=actor(request, "client"),
+            origin=peer(request),
+        )
+    )
+    return web.json_response({"session_id": session.id}, status=201)
+
+
+@routes.post("/api/v1/microphone/pause")
+@allows(Permission.STEER)
+async def pause(request: web.Request) -> web.Response:
+    """Time stands still for the session; nothing is heard until it is resumed."""
+    await _recorder(request, Permission.STEER).pause()
+    return _told(request)
+
+
+@routes.post("/api/v1/microphone/resume")
+@allows(Permission.STEER)
+async def resume(request: web.Request) -> web.Response:
+    """The session goes on."""
+    await _recorder(request, Permission.STEER).resume()
+    return _told(request)
+
+
+@routes.post("/api/v1/microphone/stop")
+@allows(Permission.STEER)
+async def stop(request: web.Request) -> web.Response:
+    """Ends the session; answers once all that was heard is stored."""
+    await _recorder(request, Permission.STEER).stop()
+    return _told(request)
+
+
+@routes.post("/api/v1/microphone/discard")
+@allows(Permission.DELETE)
+async def discard(request: web.Request) -> web.Response:
+    """Destroys the session with all that was heard; answers once nothing of it is left."""
+    recorder = _recorder(request, Permission.DELETE)
+    await recorder.discard(actor=actor(request, "client"), origin=peer(request))
+    return _told(request)
+
+
+@routes.post("/api/v1/microphone/test")
+@allows(Permission.RECORD)
+async def test(request: web.Request) -> web.Response:
+    """Hears five seconds, in memory only: the level, and what was understood."""
+    recorder = _recorder(request)
+    trial = await recorder.try_out(SECONDS)
+    device = recorder.microphone.state.device
+    return web.json_response({**asdict(trial), "device": None if device is None else device_fields(device)})
+
+
+def _recorder(request: web.Request, permission: Permission | None = None) -> Recorder:
+    """The recorder; with ``permission``, if the caller has it over the session that is being recorded.
+
+    Raises:
+        ClientError: it is another's.
+    """
+    recorder = request.app[SERVICES].recorder
+    session = recorder.session
+    if (
+        permission is not None
+        and session is not None
+        and not within_reach(request, permission, session.owner)
+    ):
+        raise ClientError("microphone_in_use", "the microphone records a session of somebody else's")
+    return recorder
+
+
+def _told(request: web.Request) -> web.Response:
+    recorder = request.app[SERVICES].recorder
+    told: dict[str, Any] = dict(recorder.fields())
+    session = recorder.session
+    if session is not None and not within_reach(request, Permission.WATCH, session.owner):
+        told["session"] |= NAMELESS
+    if recorder.last_owner is not None and not within_reach(request, Permission.WATCH, recorder.last_owner):
+        told["last"] = None
+    told["devices"] = [device_fields(device) for device in recorder.microphone.devices]
+    return web.json_response(told)
