@@ -35,6 +35,7 @@ from ambientd.engine.lanes import STUCK, open_lanes
 from ambientd.engine.ordinary import ordinary_words
 from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper, kernels
+from ambientd.entrance import open_entrance
 from ambientd.errors import OperatorError, StoreUnavailable
 from ambientd.glossary import Glossary
 from ambientd.lan import LocalNetwork, open_lan
@@ -50,7 +51,7 @@ from ambientd.store.answers import Answers
 from ambientd.store.audit import Action, Audit, open_audit
 from ambientd.store.backup import clear_unfinished
 from ambientd.store.backups import Backups
-from ambientd.store.database import open_database
+from ambientd.store.database import Database, open_database
 from ambientd.store.endings import Holds
 from ambientd.store.facts import box_id
 from ambientd.store.lines import Lines
@@ -128,15 +129,9 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
             logger.warning("session was interrupted by a crash", extra={"session": session_id})
 
         disk = Disk(settings.store.directory, settings.store.low_water)
-        retention = Retention(database, keep(settings))
+        retention = await stack.enter_async_context(_open_retention(database, settings))
         for left in clear_unfinished(database.path):
             logger.warning("a copy that was not finished is deleted", extra={"path": left})
-        wake = asyncio.Event()
-        wake.set()  # a box that is switched off at night purges in the morning
-        await stack.enter_async_context(purging(retention, wake))
-        await stack.enter_async_context(
-            open_alarms(wake, schedule=settings.retention.schedule, jitter=0, zone=UTC)
-        )
 
         engine = settings.engine
         weights = models.resolve(engine.model, engine.quantisation, *settings.models.directories)
@@ -225,6 +220,9 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
             )
         )
         network = LocalNetwork(settings.lan, settings.store.directory, database, audit)
+        entrance = await stack.enter_async_context(
+            open_entrance(database, audit, settings.access, network.limits)
+        )
         collectors, lanes.observe = metrics.collect(
             registry,
             lanes,
@@ -266,7 +264,9 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                     tuning=asdict(tuned) if tuned else None,
                     loop_delay=lambda: delay.worst,
                 ),
-                checks=(checkup.from_inside(settings), network.findings),
+                gate=entrance.gate,
+                joining=entrance.joining,
+                checks=(checkup.from_inside(settings), network.findings, entrance.findings),
                 network=network,
             )
         )
@@ -280,6 +280,16 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
         supervision.condition = lambda: f"ready: {len(registry)} live sessions"
         logger.info("ready", extra={"host": door.host, "port": door.port, "version": __version__})
         yield door
+
+
+@asynccontextmanager
+async def _open_retention(database: Database, settings: Settings) -> AsyncIterator[Retention]:
+    """What is kept how long, purged at the start and when it is time."""
+    retention, wake = Retention(database, keep(settings)), asyncio.Event()
+    wake.set()  # a box that is switched off at night purges in the morning
+    alarms = open_alarms(wake, schedule=settings.retention.schedule, jitter=0, zone=UTC)
+    async with purging(retention, wake), alarms:
+        yield retention
 
 
 @asynccontextmanager

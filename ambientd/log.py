@@ -38,7 +38,7 @@ FACTS: Final = frozenset(
     for line in (
         "advice attempt backup bytes chunks close_code code connections cores count device elapsed error expires",
         "file gap host in_thread kept kernels lag lanes language limit lines live method model parts path port",
-        "quantisation reason remote revision route samples seconds session sessions setting sha256 signal",
+        "quantisation reason remote revision route samples seconds session sessions setting setup_code sha256 signal",
         "size status table threads timeout tuned url version waiting",
     )
     for name in line.split()

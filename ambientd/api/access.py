@@ -11,13 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
+from ambientd.access.presence import Presence
 from ambientd.api.farewell import refuse
-from ambientd.api.origin import check_origin, is_local
-from ambientd.core.access import LOCAL, Permission, Principal
+from ambientd.api.network import count_token, is_socket, turn_away
+from ambientd.api.origin import check_origin, peer
+from ambientd.api.services import SERVICES
+from ambientd.api.showing import counts_as_use, identify
+from ambientd.core.access import Permission, Principal
 from ambientd.core.protocol import CLOSE_POLICY
 from ambientd.errors import AmbientError, ClientError
 
@@ -25,6 +30,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _MARK: Final = "ambientd_need"
 _PRINCIPAL: Final = web.RequestKey("principal", Principal)
+_PRESENCE: Final = web.RequestKey("presence", Presence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,10 @@ def open_to_all(answer: Answer) -> Answer:
     return answer
 
 
+anybody_known = allows(*Permission)
+"""A route for whoever has shown who he is, whatever his role."""
+
+
 def need(answer: object) -> Need | None:
     """What a route's answer declares."""
     found = getattr(answer, _MARK, None)
@@ -67,13 +77,24 @@ def caller(request: web.Request) -> Principal:
     """
     principal = visitor(request)
     if principal is None:
-        raise _unauthenticated()
+        raise unauthenticated()
     return principal
 
 
 def visitor(request: web.Request) -> Principal | None:
-    """Who calls; ``None`` for somebody who has not shown who he is."""
+    """Who calls, locked or not; ``None`` for somebody who has not shown who he is."""
     return request.get(_PRINCIPAL)
+
+
+def presence(request: web.Request) -> Presence | None:
+    """The connection of whoever calls; ``None`` for a program on the box, which nobody can put out."""
+    return request.get(_PRESENCE)
+
+
+def closes(request: web.Request, socket: web.WebSocketResponse) -> None:
+    """Lets a WebSocket be closed when its caller loses the right to it; to be said once it is prepared."""
+    if (here := presence(request)) is not None:
+        here.goodbye = partial(refuse, socket, unauthenticated())
 
 
 def actor(request: web.Request, usual: str) -> str:
@@ -85,51 +106,66 @@ def actor(request: web.Request, usual: str) -> str:
 @web.middleware
 async def access(request: web.Request, handler: Answer) -> web.StreamResponse:
     """Lets through who may."""
-    answer = request.match_info.handler
     if request.match_info.http_exception is not None:
         return await handler(request)  # there is no such route, for nobody
-    asked = need(answer)
+    asked = need(request.match_info.handler)
     if asked is None:
         raise AmbientError("this route does not say whom it answers")
     check_origin(request)
-    if is_local(request):
-        request[_PRINCIPAL] = LOCAL
+    gate = request.app[SERVICES].gate
+    principal = identify(request, gate)
+    if principal is not None:
+        request[_PRINCIPAL] = principal
     if asked.permissions:
         try:
-            if not caller(request).may(asked.permissions):
-                raise _forbidden()
+            _check(request, principal, asked)
+            if principal is not None and principal.login is None and not principal.is_local:
+                count_token(request, principal.id)
         except ClientError as error:
-            if not _is_socket(request):
+            if not is_socket(request):
                 raise
-            return await _shut(request, error)
-    return await handler(request)
+            return await turn_away(request, error)
+    if principal is None or principal.is_local:
+        return await handler(request)
+    if counts_as_use(request) and asked.permissions:
+        gate.touch(principal)
+    records = is_socket(request) and Permission.RECORD in asked.permissions
+    # No wait since he was recognised: whoever is put out meanwhile is found here, or was not recognised.
+    with gate.presences.enter(principal, partial(_cut, request), records=records) as here:
+        request[_PRESENCE] = here
+        return await handler(request)
 
 
-async def _shut(request: web.Request, error: ClientError) -> web.StreamResponse:
-    """Takes a WebSocket to tell its client why not: from a refused handshake a browser learns nothing."""
-    socket = web.WebSocketResponse(compress=False, timeout=1.0)
-    await socket.prepare(request)
-    await refuse(socket, error)
-    return socket
+def _check(request: web.Request, principal: Principal | None, asked: Need) -> None:
+    if principal is None:
+        raise unauthenticated()
+    if principal.locked:
+        raise ClientError("locked", "this log-in is locked", hint="Unlock it.", close_code=CLOSE_POLICY)
+    if not principal.may(asked.permissions):
+        request.app[SERVICES].gate.turned_away(principal, _route(request), peer(request))
+        raise ClientError(
+            "forbidden",
+            "your role does not include this",
+            hint="Ask an operator of the box.",
+            close_code=CLOSE_POLICY,
+        )
 
 
-def _is_socket(request: web.Request) -> bool:
-    return request.headers.get("Upgrade", "").lower() == "websocket"
+def _route(request: web.Request) -> str | None:
+    resource = request.match_info.route.resource
+    return f"{request.method}:{resource.canonical}" if resource else None
 
 
-def _unauthenticated() -> ClientError:
+def _cut(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.close()
+
+
+def unauthenticated() -> ClientError:
+    """Somebody has not shown who he is."""
     return ClientError(
         "unauthenticated",
         "Authentication failed",  # the seed's reason
         hint="Log in, pair this device, or send a token.",
-        close_code=CLOSE_POLICY,
-    )
-
-
-def _forbidden() -> ClientError:
-    return ClientError(
-        "forbidden",
-        "your role does not include this",
-        hint="Ask an operator of the box.",
         close_code=CLOSE_POLICY,
     )

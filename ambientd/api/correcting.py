@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from ambientd.api.access import actor, allows
-from ambientd.api.details import json_object
+from ambientd.api.body import json_object
 from ambientd.api.history import record_fields
 from ambientd.api.origin import peer
 from ambientd.api.reach import stored

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 from aiohttp import web
 
 from ambientd.api.access import actor, allows
+from ambientd.api.body import json_object
 from ambientd.api.origin import peer
 from ambientd.api.reach import stored
 from ambientd.api.services import SERVICES
 from ambientd.core import details
 from ambientd.core.access import Permission
-from ambientd.errors import ClientError
 from ambientd.store.audit import Action
 
 routes = web.RouteTableDef()
@@ -44,18 +43,3 @@ async def change(request: web.Request) -> web.Response:
         origin=peer(request),
     )
     return web.json_response(details.as_fields(amended))
-
-
-async def json_object(request: web.Request) -> dict[str, object]:
-    """The body of a request.
-
-    Raises:
-        ClientError: it is not one JSON object.
-    """
-    try:
-        body = json.loads(await request.text())
-    except (ValueError, RecursionError, LookupError):  # LookupError: an unknown charset
-        body = None
-    if not isinstance(body, dict):
-        raise ClientError("bad_json", "the body must be one JSON object")
-    return body

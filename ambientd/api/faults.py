@@ -20,6 +20,16 @@ _UNSUPPORTED: Final = 415
 
 _STATUS = {
     "unauthenticated": 401,
+    "bad_login": 401,
+    "bad_code": 401,
+    "bad_unlock": 401,
+    "needs_tls": 403,
+    "already_set_up": 409,
+    "name_taken": 409,
+    "last_operator": 409,
+    "not_waiting": 409,
+    "no_such_principal": 404,
+    "no_such_pairing": 404,
     "forbidden": 403,
     "locked": 423,
     "wrong_host": 421,
@@ -58,6 +68,11 @@ _STATUS = {
 }
 
 
+def status_of(error: ClientError) -> int:
+    """The HTTP status that tells it."""
+    return _STATUS.get(error.code, 400)
+
+
 def answer(error: AmbientError, path: str = "") -> web.Response:
     """``error`` as JSON: ``detail`` for people, ``code`` for programs; below ``/v1/`` in OpenAI's shape.
 
@@ -65,7 +80,7 @@ def answer(error: AmbientError, path: str = "") -> web.Response:
     """
     if isinstance(error, ClientError):
         wait = {} if error.retry_after is None else {"Retry-After": str(round(error.retry_after))}
-        return _told(str(error), error.code, _STATUS.get(error.code, 400), wait, path)
+        return _told(str(error), error.code, status_of(error), wait, path)
     if isinstance(error, OperatorError):
         return _told(str(error), "unavailable", 503, {}, path)
     return _told(str(error), "internal", 500, {}, path)

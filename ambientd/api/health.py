@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from ambientd.api.access import allows, open_to_all
+from ambientd.api.access import allows, open_to_all, visitor
 from ambientd.api.metrics import deliveries
 from ambientd.api.services import SERVICES, Services
 from ambientd.core.access import Permission
@@ -28,7 +29,10 @@ async def alive(_request: web.Request) -> web.Response:
 @routes.get("/readyz")
 @open_to_all
 async def ready(request: web.Request) -> web.Response:
-    """A session opened now would work: the model is loaded (or this would not answer) and the store is writable."""
+    """A session opened now would work: the model is loaded (or this would not answer) and the store is writable.
+
+    To whoever may not see the box it says no more than that: reasons name files and devices.
+    """
     services = request.app[SERVICES]
     checks = {"model": "ok", "store": "ok", "disk": "ok"}
     try:
@@ -40,10 +44,11 @@ async def ready(request: web.Request) -> web.Response:
     except ClientError as error:
         checks["disk"] = str(error)
     good = all(result == "ok" for result in checks.values())
-    return web.json_response(
-        {"status": "ready" if good else "not ready", "checks": checks, "warnings": _warnings(services)},
-        status=200 if good else 503,
-    )
+    told: dict[str, Any] = {"status": "ready" if good else "not ready"}
+    who = visitor(request)
+    if who is not None and not who.locked and who.may([Permission.SEE_BOX]):
+        told |= {"checks": checks, "warnings": _warnings(services)}
+    return web.json_response(told, status=200 if good else 503)
 
 
 def _warnings(services: Services) -> list[str]:

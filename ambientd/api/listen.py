@@ -15,7 +15,7 @@ from typing import Final
 from aiohttp import WSMsgType, web
 
 from ambientd.api import reach
-from ambientd.api.access import actor, allows
+from ambientd.api.access import actor, allows, closes
 from ambientd.api.farewell import SEND_PATIENCE, code_of, refuse
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES, Services
@@ -50,6 +50,7 @@ async def listen(request: web.Request) -> web.WebSocketResponse:
         raise web.HTTPForbidden(text="This page may not listen: it was not served by this box.")
     socket = Socket(max_msg_size=LARGEST, heartbeat=services.heartbeat, compress=False)
     await socket.prepare(request)
+    closes(request, socket)
     try:
         messages = await _find(request, services)
     except (ClientError, StoreUnavailable) as error:

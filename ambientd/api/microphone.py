@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from ambientd.api.access import actor, allows, caller
-from ambientd.api.details import json_object
+from ambientd.api.body import json_object
 from ambientd.api.origin import peer
 from ambientd.api.reach import within_reach
 from ambientd.api.services import SERVICES

@@ -43,6 +43,11 @@ def is_encrypted(request: web.BaseRequest) -> bool:
     return transport is not None and transport.get_extra_info("ssl_object") is not None
 
 
+def is_on_loopback(request: web.BaseRequest) -> bool:
+    """Whether the connection itself does not leave the box, whoever stands behind it."""
+    return not request.remote or _is_loopback(request.remote)
+
+
 def peer(request: web.BaseRequest) -> str:
     """Where a request comes from, as the audit has it: an address, or ``local`` for a Unix socket."""
     return request.remote or "local"

@@ -63,13 +63,13 @@ def live(request: web.Request, permission: Permission) -> Session:
 
 def within_reach(request: web.Request, permission: Permission, owner: str) -> bool:
     """Whether what ``owner`` opened is in reach of whoever calls."""
-    return reaches(caller(request), permission, owner, shared=request.app[SERVICES].shared_visits)
+    return reaches(caller(request), permission, owner, shared=request.app[SERVICES].gate.terms.shared_visits)
 
 
 def only_owner(request: web.Request, permission: Permission) -> str | None:
     """Whose sessions alone a list may hold; ``None`` for everybody's."""
     principal = caller(request)
-    everybody = reaches_all(principal, permission, shared=request.app[SERVICES].shared_visits)
+    everybody = reaches_all(principal, permission, shared=request.app[SERVICES].gate.terms.shared_visits)
     return None if everybody else principal.id
 
 

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from ambientd.access.gate import Gate
+from ambientd.access.joining import Joining
 from ambientd.api.network import Network
 from ambientd.core.checks import Finding
 from ambientd.core.decoding import Load
@@ -163,6 +165,10 @@ class Services:
     uploads: Uploads
     receive: Callable[[], Awaitable[Transfer]]
     """Makes ready for a recording that is about to be sent."""
+    gate: Gate
+    """Who somebody is, by what he shows."""
+    joining: Joining
+    """Who is let in, and put out."""
     terms: Callable[[], Terms]
     """The terms a new session is opened with."""
     model: str
@@ -177,8 +183,6 @@ class Services:
     web: Path | None
     """Folder of the pages; ``None`` serves none."""
     about: About = field(default_factory=About)
-    shared_visits: bool = False
-    """Whether clinicians reach each other's visits, and those begun on the box."""
     checks: tuple[Check, ...] = ()
     """What other rooms look at, for ``/api/v1/checks``."""
     network: Network | None = None

@@ -15,7 +15,7 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from ambientd.api.access import actor, allows, caller
+from ambientd.api.access import actor, allows, caller, closes
 from ambientd.api.farewell import SEND_PATIENCE, code_of, refuse
 from ambientd.api.origin import is_encrypted, peer
 from ambientd.api.reach import own_id
@@ -68,6 +68,7 @@ async def transcribe(request: web.Request) -> web.WebSocketResponse:
         timeout=PATIENCE,
     )
     await socket.prepare(request)
+    closes(request, socket)
     try:
         session, resumed, next_line = await _open(request, socket, services)
     except (ClientError, StoreUnavailable) as error:

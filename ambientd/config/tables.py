@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ambientd.config.access import Access
 from ambientd.config.kinds import Bytes, Count, Directory, Level, Name, Packaged, Seconds, Table, Unit
 from ambientd.config.lan import Lan
 from ambientd.config.microphone import Microphone
@@ -291,6 +292,7 @@ class Settings(BaseSettings):
     models: Models
     store: Store
     retention: Retention = Retention()
+    access: Access = Access()
     sync: Sync = Sync()
     log: Log = Log()
 

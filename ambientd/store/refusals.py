@@ -149,3 +149,46 @@ class SealBroken(StoreUnavailable):
             f"What table {table} holds of session {session_id} does not open: it was altered, or its key is gone.",
             hint="Other sessions are not touched.  Restore a backup if the disk or somebody damaged the file.",
         )
+
+
+class AlreadySetUp(ClientError):
+    """Somebody wants to set a box up that has accounts."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "already_set_up",
+            "this box has been set up",
+            hint="Log in.  On the box: ambientctl accounts add.",
+        )
+
+
+class NameTaken(ClientError):
+    """An account is to be called as another is."""
+
+    def __init__(self) -> None:
+        super().__init__("name_taken", "an account has this name already", hint="Choose another.")
+
+
+class NoSuchPrincipal(ClientError):
+    """An account or device that does not exist, or no longer."""
+
+    def __init__(self) -> None:
+        super().__init__("no_such_principal", "no account or device has this id, or it was revoked")
+
+
+class NoSuchPairing(ClientError):
+    """A pairing that nobody asked for, or asked with another secret."""
+
+    def __init__(self) -> None:
+        super().__init__("no_such_pairing", "no device asks under this id")
+
+
+class NotWaiting(ClientError):
+    """A pairing that was decided over, or whose time is over."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "not_waiting",
+            "this pairing was decided before, or its time is over",
+            hint="Ask again from the device.",
+        )

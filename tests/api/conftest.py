@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,15 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from central.certificates import Authority
+from entered import Guarded
 from scripted import Engine, detect, terms_of
 from scripted_microphone import ScriptedMicrophone
 from served import Box, Open
 
+from ambientd.access.gate import Attempts, open_gate
+from ambientd.access.gate import Terms as Access
+from ambientd.access.joining import Joining
 from ambientd.api import metrics
 from ambientd.api.app import application
 from ambientd.api.services import Check, Services
@@ -37,6 +43,7 @@ from ambientd.store.audit import open_audit
 from ambientd.store.backups import Backups
 from ambientd.store.database import open_database
 from ambientd.store.lines import Lines
+from ambientd.store.pairings import Pairings
 from ambientd.store.recording import Recordings
 from ambientd.store.retention import Retention
 from ambientd.store.retention import Terms as Keep
@@ -72,6 +79,9 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             glossary: Glossary | None = None,
             checks: tuple[Check, ...] = (),
             lan: Lan | None = None,
+            attempts: Attempts | None = None,
+            clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+            access: Access | None = None,
             **terms: Any,
         ) -> Box:
             engine = engine or Engine()
@@ -132,6 +142,10 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             collectors, _ = metrics.collect(registry, engine)
             collectors.register(metrics.kept(disk, retention, audit))
             network = LocalNetwork(lan, folder or tmp_path, database, audit) if lan else None
+            gate = await stack.enter_async_context(
+                open_gate(database, audit, access or Access(), attempts=attempts, log2_n=4, now=clock)
+            )
+            joining = Joining(gate, Pairings(database))
             app = application(
                 Services(
                     registry=registry,
@@ -160,6 +174,8 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     web=ROOT / "web",
                     checks=(*checks, network.findings) if network else checks,
                     network=network,
+                    gate=gate,
+                    joining=joining,
                 )
             )
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
@@ -171,8 +187,39 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                 await stack.enter_async_context(open_lan(runner, network, lan))
             http = await stack.enter_async_context(aiohttp.ClientSession())
             return Box(
-                url, http, registry, database, engine, refiner, uploads, app, microphone, recorder, network
+                url,
+                http,
+                registry,
+                database,
+                engine,
+                refiner,
+                uploads,
+                app,
+                microphone,
+                recorder,
+                gate,
+                joining,
+                runner,
+                network,
             )
+
+        yield open_one
+
+
+@pytest.fixture
+async def lan(open_box: Open, tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Guarded]]]:
+    """Opens a box with a door to the network: ``await lan(...)`` takes what ``open_box`` does."""
+    async with AsyncExitStack() as stack:
+
+        async def open_one(**options: Any) -> Guarded:
+            box = await open_box(**options)
+            certificate = Authority(tmp_path / "tls").leaf("box.pem", names=("127.0.0.1",))
+            secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            secure.load_cert_chain(certificate)
+            site = web.TCPSite(box.runner, "127.0.0.1", 0, ssl_context=secure)
+            await site.start()
+            url = f"https://127.0.0.1:{box.runner.addresses[-1][1]}"
+            return Guarded(box, url, stack)
 
         yield open_one
 

@@ -12,6 +12,8 @@ from aiohttp import web
 from scripted import Engine
 from scripted_microphone import ScriptedMicrophone
 
+from ambientd.access.gate import Gate
+from ambientd.access.joining import Joining
 from ambientd.lan import LocalNetwork
 from ambientd.session.microphone import Recorder
 from ambientd.session.refiner import Refiner
@@ -35,6 +37,9 @@ class Box:
     app: web.Application
     microphone: ScriptedMicrophone
     recorder: Recorder
+    gate: Gate
+    joining: Joining
+    runner: web.AppRunner
     network: LocalNetwork | None = None
 
     web: ClassVar = Path(__file__).parent.parent.parent / "web"

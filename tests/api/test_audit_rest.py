@@ -9,6 +9,8 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 from unittest.mock import Mock
 
 import aiohttp
@@ -17,9 +19,11 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from test_rest import finished, get, speak
 
+from ambientd.access.gate import Terms
 from ambientd.api import auditing
 from ambientd.api.access import access, allows
 from ambientd.api.origin import is_local
+from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
 
 
@@ -106,6 +110,7 @@ class TestWhoIsOnTheBox:
             return web.Response(text="yes")
 
         app = web.Application(middlewares=[access])
+        app[SERVICES] = cast("Any", SimpleNamespace(gate=SimpleNamespace(terms=Terms())))
         app.router.add_get("/", yes)
         runner = web.AppRunner(app)
         await runner.setup()

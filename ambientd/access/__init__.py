@@ -1,0 +1,1 @@
+"""Who is known to the box, how they show it, and what opens for them."""
