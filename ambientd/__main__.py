@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import resource
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from ambientd import __version__, log, systemd
@@ -44,28 +46,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.set_up(settings.log.level, settings.log.format, journal=systemd.journal())
     # A crash would put words and audio of conversations on the disk, in clear.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Where each thread was when the watchdog ended it, or it crashed in C: places in the program, no values.
+    faulthandler.enable()
     for doubt in doubts(settings):
         logger.warning("a setting deserves a look", extra={"advice": log.Vouched(doubt)})
     try:
-        return _serve(settings)
+        return _serve(settings, partial(load, options.config))
     except KeyboardInterrupt:  # before the daemon listened for it
         return EXIT_INTERRUPTED
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, read: Callable[[], Settings]) -> int:
     # Only here: --check-config must work on a machine where the engine's libraries cannot even be loaded.
     try:
+        # The engine first: it goes on loading while the rest is imported.
+        from ambientd.warming import Warming  # noqa: PLC0415
+
+        warming = Warming(settings)
         from ambientd.daemon import run  # noqa: PLC0415
-    except ImportError as error:
-        broken = EngineUnavailable(
-            f"a part of the program cannot be loaded: {error}", hint="Install it again."
-        )
+    except (ImportError, OperatorError) as error:
+        broken = error
+        if not isinstance(error, OperatorError):
+            broken = EngineUnavailable(
+                f"a part of the program cannot be loaded: {error}", hint="Install it again."
+            )
         logger.critical("cannot run", extra={"error": broken})
         return EXIT_OPERATOR
 
     status = 0
     try:
-        asyncio.run(run(settings))
+        asyncio.run(run(settings, warming, read))
     except* OperatorError as group:
         for each in _each(group):
             logger.critical("cannot run", extra={"error": each})

@@ -8,39 +8,38 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
-
 from ambientd import __version__, checkup
-from ambientd.accesslog import AccessLog
 from ambientd.api import metrics
 from ambientd.api.app import application
 from ambientd.api.network_metrics import NetworkFigures
 from ambientd.api.services import About, Services
 from ambientd.api.sound import sound
+from ambientd.condition import condition
 from ambientd.config import Settings
-from ambientd.control import open_control
 from ambientd.core.record import Box
+from ambientd.doors import Door, open_door
 from ambientd.engine import models
-from ambientd.engine.lanes import STUCK, open_lanes
+from ambientd.engine.lanes import STUCK, lanes_of
 from ambientd.engine.ordinary import ordinary_words
 from ambientd.engine.vad import VoiceDetector
-from ambientd.engine.whisper import Whisper, kernels
+from ambientd.engine.whisper import kernels
 from ambientd.entrance import open_entrance
-from ambientd.errors import OperatorError, StoreUnavailable
+from ambientd.errors import StoreUnavailable
 from ambientd.glossary import Glossary
-from ambientd.lan import LocalNetwork, open_lan
+from ambientd.lan import LocalNetwork
+from ambientd.live import change_live
 from ambientd.loopdelay import loop_delay
 from ambientd.recordings import receive
+from ambientd.reload import Reloading, reloaded
 from ambientd.room import open_room
 from ambientd.session.capacity import FIRST_GUESS, Capacity
 from ambientd.session.ledger import StoredLedger
@@ -62,8 +61,9 @@ from ambientd.store.space import Disk
 from ambientd.supervision import Supervision, supervised
 from ambientd.sync.courier import open_courier
 from ambientd.sync.schedule import open_alarms
-from ambientd.systemd import ServiceManager
-from ambientd.terms import ceiling, centre, keep, opening, tuning
+from ambientd.systemd import ServiceManager, sockets
+from ambientd.terms import ceiling, centre, keep, opening
+from ambientd.warming import Warming
 
 logger = logging.getLogger(__name__)
 
@@ -77,16 +77,10 @@ LOADING: Final = 600.0
 on a slow disk, a gigabyte of weights to be read from one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Where the daemon listens."""
-
-    host: str
-    port: int
-
-
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, warming: Warming, read: Callable[[], Settings]) -> None:
     """Serves until SIGTERM or SIGINT, then finishes what is running.
+
+    ``warming``: the engine for these settings.  ``read``: reads the settings again, at SIGHUP.
 
     Raises:
         OperatorError: it cannot start, and why.
@@ -95,7 +89,14 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    async with supervised(ServiceManager()) as supervision, serving(settings, supervision):
+    hang_up = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hang_up.set)
+    reloading = Reloading(settings, read)
+    async with (
+        supervised(ServiceManager()) as supervision,
+        serving(settings, warming, supervision, reloading),
+        reloaded(reloading, hang_up, supervision),
+    ):
         # What is there now stays to the end: a full search for garbage would go through all of it, 40 ms in silence.
         gc.collect()
         gc.freeze()
@@ -107,15 +108,18 @@ async def run(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator[Door]:
+async def serving(
+    settings: Settings, warming: Warming, supervision: Supervision, reloading: Reloading
+) -> AsyncIterator[Door]:
     """A running daemon; leaving the block ends its sessions and closes everything in reverse order."""
     async with AsyncExitStack() as stack:
+        handed = sockets()
         with supervision.phase("looking through the database, bringing it up to date", most=MIGRATION):
             database = await stack.enter_async_context(
                 open_database(settings.store.directory / "ambientd.db")
             )
         writer = stack.enter_context(pulse_of(database))
-        stack.enter_context(supervision.watching("store writer", writer.alive))
+        stack.enter_context(supervision.watching("store-writer", writer.alive))
         audit = await stack.enter_async_context(open_audit(database))
         await stack.enter_async_context(_on_record(audit, database.quarantined))
         holds = Holds(
@@ -133,32 +137,22 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
         for left in clear_unfinished(database.path):
             logger.warning("a copy that was not finished is deleted", extra={"path": left})
 
-        engine = settings.engine
-        weights = models.resolve(engine.model, engine.quantisation, *settings.models.directories)
-        detector = VoiceDetector(models.resolve(engine.vad_model, "", *settings.models.directories))
-        model = weights.stem
-        tuned = tuning(settings)
-        count, threads = engine.layout(
-            len(os.sched_getaffinity(0)), (tuned.lanes, tuned.threads) if tuned else None
-        )
-        with supervision.phase(f"loading the model {model}", most=LOADING):
+        detector = VoiceDetector(models.resolve(settings.engine.vad_model, "", *settings.models.directories))
+        with supervision.phase("loading the model", most=LOADING):
             lanes = await stack.enter_async_context(
-                open_lanes(
-                    lambda: Whisper(weights, name=model, threads=threads),
-                    count=count,
-                    limit=engine.chunk_timeout,
-                )
+                lanes_of(warming.loading, limit=settings.engine.chunk_timeout)
             )
         stack.enter_context(supervision.watching("lanes", lambda: lanes.overdue < STUCK))
+        model = warming.weights.stem
         logger.info(
             "engine ready",
-            extra={"model": model, "lanes": count, "threads": threads, "kernels": kernels()},
+            extra={"model": model, "lanes": lanes.count, "threads": warming.threads, "kernels": kernels()},
         )
 
         glossary = Glossary(
             settings.vocabulary.path,
             specialities=settings.vocabulary.chosen,
-            ordinary=ordinary_words(weights),
+            ordinary=ordinary_words(warming.weights),
         )
         this_box = settings.box.id or await box_id(database)
         courier = await stack.enter_async_context(open_courier(database, centre(settings.sync, this_box)))
@@ -168,14 +162,14 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                 archive=StoredArchive(sessions, Lines(database), settled=courier.wake),
                 memory=settings.refinement.memory,
                 wait=settings.refinement.wait,
-                workers=count,
+                workers=lanes.count,
             )
         )
         ledger = StoredLedger(sessions, Lines(database), ended=courier.wake)
         box = Box(
             id=this_box,
             room=settings.box.room or None,
-            quantisation=engine.quantisation,
+            quantisation=settings.engine.quantisation,
         )
         uploads = await stack.enter_async_context(
             open_uploads(
@@ -200,7 +194,7 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                 capacity=Capacity(
                     lanes.count,
                     ceiling(settings),
-                    guess=tuned.cost if tuned else FIRST_GUESS,
+                    guess=warming.tuned.cost if warming.tuned else FIRST_GUESS,
                 ),
                 refiner=refiner if settings.refinement.enabled else None,
                 admit=disk.check,
@@ -216,7 +210,7 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                 sessions=sessions,
                 decoder=lanes,
                 detector=detector.stream,
-                terms=partial(opening, settings, glossary),
+                terms=lambda: opening(reloading.settings, glossary),
             )
         )
         network = LocalNetwork(settings.lan, settings.store.directory, database, audit)
@@ -251,7 +245,7 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                 microphone=recorder.microphone,
                 recorder=recorder,
                 metrics=collectors,
-                terms=partial(opening, settings, glossary),
+                terms=lambda: opening(reloading.settings, glossary),
                 model=model,
                 chunk_duration=settings.segmentation.chunk_duration,
                 audio_buffer_size=settings.server.audio_buffer_size,
@@ -259,9 +253,9 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                 heartbeat=settings.server.heartbeat_interval,
                 web=next((folder for folder in PAGES if folder.is_dir()), None),
                 about=About(
-                    threads=threads,
+                    threads=warming.threads,
                     kernels=kernels(),
-                    tuning=asdict(tuned) if tuned else None,
+                    tuning=asdict(warming.tuned) if warming.tuned else None,
                     loop_delay=lambda: delay.worst,
                 ),
                 gate=entrance.gate,
@@ -270,14 +264,16 @@ async def serving(settings: Settings, supervision: Supervision) -> AsyncIterator
                 network=network,
             )
         )
-        door = await _open_door(stack, app, settings, network)
+        door = await stack.enter_async_context(open_door(app, settings, network, handed))
         # Sessions end while the door is still open, so that clients get their last lines.
         # Of the time allowed a part is kept for marking what is not done, and for the sockets to close.
         stack.push_async_callback(uploads.close)
         stack.push_async_callback(refiner.close)
         stack.push_async_callback(registry.close, within=0.5 * settings.server.shutdown_timeout)
         stack.push_async_callback(recorder.close)  # first of all: what was captured is still taken
-        supervision.condition = lambda: f"ready: {len(registry)} live sessions"
+        change_live(reloading, glossary=glossary, registry=registry, retention=retention, disk=disk)
+        reloading.on(apply=lambda _: network.certificates.look(), always=True)
+        supervision.condition = lambda: condition(registry, recorder.microphone)
         logger.info("ready", extra={"host": door.host, "port": door.port, "version": __version__})
         yield door
 
@@ -312,24 +308,3 @@ async def _on_record(audit: Audit, quarantined: Path | None) -> AsyncIterator[No
 async def _tell_head(audit: Audit) -> None:
     head = await audit.head()
     logger.info("the audit's newest row", extra={"count": head.number, "sha256": head.hash.hex()})
-
-
-async def _open_door(
-    stack: AsyncExitStack, app: web.Application, settings: Settings, network: LocalNetwork
-) -> Door:
-    host, port = settings.server.host, settings.server.port
-    runner = web.AppRunner(
-        app, access_log_class=AccessLog, shutdown_timeout=0.2 * settings.server.shutdown_timeout
-    )
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise OperatorError(
-            f"cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}",
-            hint="Stop what uses the port, or set server.port.",
-        ) from error
-    await stack.enter_async_context(open_control(runner, settings.server.control_socket))
-    await stack.enter_async_context(open_lan(runner, network, settings.lan))
-    return Door(host, runner.addresses[0][1])

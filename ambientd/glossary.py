@@ -34,6 +34,20 @@ class Glossary:
         self.search = Search()
         self.reload()
 
+    def follow(self, path: Path | None, specialities: Sequence[str]) -> None:
+        """Another list, or others of its specialities, from now on; also read again if it is the same.
+
+        Raises:
+            OperatorError: as :meth:`reload`; what was in force stays.
+        """
+        before = self._path, self._specialities
+        self._path, self._specialities = path, specialities
+        try:
+            self.reload()
+        except OperatorError:
+            self._path, self._specialities = before
+            raise
+
     def reload(self) -> None:
         """Reads the list again; takes a tenth of a second for a thousand names.
 
@@ -41,6 +55,7 @@ class Glossary:
             OperatorError: it cannot be read; what was in force stays.
         """
         if self._path is None:
+            self.vocabulary, self.search = Vocabulary(), Search()
             return
         whole = read_list(self._path)
         known = {each.casefold() for each in whole.specialities}

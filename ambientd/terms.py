@@ -13,8 +13,6 @@ from ambientd.core.audio import RATE, samples
 from ambientd.core.retry import Backoff
 from ambientd.core.segmenter import Rules
 from ambientd.core.suspects import Search
-from ambientd.engine import tune
-from ambientd.engine.machine import this_machine
 from ambientd.glossary import Glossary
 from ambientd.session.capacity import Ceiling
 from ambientd.session.limits import Limits
@@ -23,18 +21,6 @@ from ambientd.store.retention import Terms as Keep
 from ambientd.sync.route import Route, Window
 
 logger = logging.getLogger(__name__)
-
-
-def tuning(settings: Settings) -> tune.Tuning | None:
-    """What ``ambientctl tune`` found, if it was on this machine and with these weights."""
-    found = tune.load(settings.store.directory)
-    if found is None:
-        return None
-    asked = (settings.engine.model, settings.engine.quantisation)
-    if found.machine == this_machine() and (found.model, found.quantisation) == asked:
-        return found
-    logger.warning("what tuning found is of another machine or model: run ambientctl tune again")
-    return None
 
 
 def terms(settings: Settings, *, multilingual: bool = True, search: Search | None = None) -> Terms:

@@ -19,10 +19,11 @@ import asyncio
 import heapq
 import itertools
 import logging
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -263,23 +264,53 @@ def _give(lane: _Lane, queue: list[_Ticket]) -> bool:
     return False
 
 
+class Loading:
+    """Contexts on their way, each loaded by the thread that will use it.
+
+    It may be begun before there is an event loop.  One core is left to whatever goes on meanwhile.
+    """
+
+    def __init__(self, load: Callable[[], Context], *, count: int) -> None:
+        """``load``: called ``count`` times, in the lanes' threads."""
+        turn = threading.Semaphore(max(1, len(os.sched_getaffinity(0)) - 1))
+
+        def in_turn() -> Context:
+            with turn:
+                return load()
+
+        self.threads = [
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"lane-{number}") for number in range(count)
+        ]
+        self.contexts = [thread.submit(in_turn) for thread in self.threads]
+
+
 @asynccontextmanager
 async def open_lanes(
     load: Callable[[], Context], *, count: int, limit: float, quiet: float = QUIET
 ) -> AsyncIterator[Lanes]:
-    """``count`` lanes, each with a context from ``load`` (called in the lane's thread); closed on leaving.
+    """:func:`lanes_of` contexts that are loaded now."""
+    async with lanes_of(Loading(load, count=count), limit=limit, quiet=quiet) as lanes:
+        yield lanes
+
+
+@asynccontextmanager
+async def lanes_of(loading: Loading, *, limit: float, quiet: float = QUIET) -> AsyncIterator[Lanes]:
+    """Lanes with these contexts, as soon as all are loaded; the contexts are closed on leaving.
 
     ``limit``: seconds one decode may take.  ``quiet``: see :data:`QUIET`.
     Leaving waits for the threads: their contexts are C++ objects.
     """
     async with AsyncExitStack() as stack:
         lanes = []
-        for number in range(count):
-            thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"lane-{number}")
+        for thread, context in zip(loading.threads, loading.contexts, strict=True):
             stack.callback(thread.shutdown, wait=True)
-            # One after the other: two loads at once would read the same file twice.
-            context = await asyncio.wrap_future(thread.submit(load))
-            # Closed by the thread that used it, and so after its last decode.
-            stack.callback(thread.submit, context.close)
-            lanes.append(_Lane(context, thread))
+            # Closed by the thread that loaded and used it, and so after its last decode.
+            stack.callback(thread.submit, _close, context)
+        for thread, context in zip(loading.threads, loading.contexts, strict=True):
+            lanes.append(_Lane(await asyncio.wrap_future(context), thread))
         yield Lanes(lanes, limit=limit, quiet=quiet)
+
+
+def _close(context: Future[Context]) -> None:
+    if not context.cancelled() and context.exception() is None:
+        context.result().close()

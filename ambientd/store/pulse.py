@@ -25,15 +25,18 @@ class WriterPulse:
     def __init__(self, database: Database, *, patience: float = PATIENCE) -> None:
         self._database = database
         self._patience = patience
-        self._asked = 0.0
+        self._unanswered: float | None = None
+        """Since when no answer has come to a question, by the monotonic clock."""
         self._question: asyncio.Task[None] | None = None
 
     def alive(self) -> bool:
         """Whether the last question has been answered, or may still be; asks the next one."""
+        now = time.monotonic()
+        if self._unanswered is None:
+            self._unanswered = now
         if self._question is None or self._question.done():
-            self._asked = time.monotonic()
             self._question = asyncio.create_task(self._ask(), name="pulse of the store")
-        return time.monotonic() - self._asked < self._patience
+        return now - self._unanswered < self._patience
 
     def give_up(self) -> None:
         """Waits for no answer any more."""
@@ -41,15 +44,19 @@ class WriterPulse:
             self._question.cancel()
 
     async def _ask(self) -> None:
-        # An error is an answer: what is wrong with the file is for others to tell.
-        with suppress(StoreUnavailable):
-            await self._database.answers()
+        try:
+            # An error is an answer: what is wrong with the file is for others to tell.
+            with suppress(StoreUnavailable):
+                await self._database.answers()
+        except ValueError:  # aiosqlite's word for a connection that is closed, and still in use
+            return
+        self._unanswered = None
 
 
 @contextmanager
-def pulse_of(database: Database) -> Iterator[WriterPulse]:
+def pulse_of(database: Database, *, patience: float = PATIENCE) -> Iterator[WriterPulse]:
     """The writer's pulse; leaving the block gives up the question that may still be out."""
-    pulse = WriterPulse(database)
+    pulse = WriterPulse(database, patience=patience)
     try:
         yield pulse
     finally:

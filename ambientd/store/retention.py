@@ -116,7 +116,8 @@ class Retention:
 
     def __init__(self, database: Database, terms: Terms) -> None:
         self._database = database
-        self._terms = terms
+        self.terms = terms
+        """What the settings say; the next purge goes by them."""
         self.purged = 0
         """Sessions that have gone since the start."""
         self.last: datetime | None = None
@@ -150,7 +151,7 @@ class Retention:
                 _ended(row), now
             ):
                 overdue.append((name, why))
-        path, before = self._database.path, now - self._terms.transcripts
+        path, before = self._database.path, now - self.terms.transcripts
         old = await asyncio.to_thread(copies.older_than, path, before, copies.BACKUP)
         waiting = await asyncio.to_thread(copies.older_than, path, before, *copies.LAST)
         doubted = await self._database.query(lambda connection: clock.doubt(connection, now))
@@ -296,8 +297,8 @@ class Retention:
         return gone
 
     async def _forget(self, connection: AsyncConnection, now: datetime) -> int:
-        gone = await audit.forget(connection, now - self._terms.audit)
-        await forget_discarded(connection, moment_text(now - self._terms.audit))
+        gone = await audit.forget(connection, now - self.terms.audit)
+        await forget_discarded(connection, moment_text(now - self.terms.audit))
         if gone:
             await audit.record(
                 connection, actor="box", action=Action.AUDIT_PURGED, origin="schedule", outcome=str(gone)
@@ -314,10 +315,10 @@ class Retention:
             why, since = Why.DELIVERED, moment(row[tables.uploads.c.delivered_at])
         elif _is_wordless(row):
             why, since = Why.WORDLESS, _ended(row)
-        elif self._terms.delivers:
+        elif self.terms.delivers:
             return Why.PARKED if status == "parked" else Why.UNDELIVERED
         else:
-            why, since = (Why.OLD if self._terms.undelivered else Why.NO_CENTRE), _ended(row)
+            why, since = (Why.OLD if self.terms.undelivered else Why.NO_CENTRE), _ended(row)
         if why in GOING and since < max(
             clock.BORN, moment(row[tables.sessions.c.connected_at]) - clock.SLACK
         ):
@@ -325,7 +326,7 @@ class Retention:
         return why if why not in GOING or self._is_old(since, now) else Why.YOUNG
 
     def _is_old(self, since: datetime, now: datetime) -> bool:
-        return now - since >= self._terms.transcripts
+        return now - since >= self.terms.transcripts
 
 
 @asynccontextmanager

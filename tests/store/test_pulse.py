@@ -101,3 +101,11 @@ async def test_an_error_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for _ in range(5):
             assert pulse.alive()
             await asyncio.sleep(0.05)
+
+
+async def test_a_connection_closed_under_its_users_is_a_dead_writer(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "ambientd.db") as database:
+        pulse = WriterPulse(database, patience=0.2)
+        assert pulse.alive()
+        await database._writing.close()
+        await until(lambda: not pulse.alive())

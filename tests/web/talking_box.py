@@ -69,9 +69,10 @@ async def open_lanes(*_: object, **__: object) -> AsyncIterator[Engine]:
 
 
 def main() -> int:
-    from ambientd import __main__, daemon  # noqa: PLC0415 - slow to load, and tests need only the words
+    from ambientd import __main__, daemon, warming  # noqa: PLC0415 - slow to load, and tests need only the words
 
-    daemon.open_lanes = open_lanes
+    daemon.lanes_of = open_lanes
+    warming.Loading = lambda *_, **__: None
     daemon.VoiceDetector = Detector
     daemon.ordinary_words = lambda _weights: frozenset()
     daemon.models.resolve = lambda name, _quantisation, folder, *_others: folder / f"{name}.bin"
