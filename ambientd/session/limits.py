@@ -63,6 +63,11 @@ class Lifetime:
         """Whether the client is gone and may come back."""
         return self._gone_at is not None
 
+    def align(self, seconds: float) -> None:
+        """The session has lasted so long, whatever the clock says: it went on while the daemon was away."""
+        now = time.monotonic() if self._paused_at is None else self._paused_at
+        self._began = now - seconds
+
     def touch(self) -> None:
         """A sign of life: the idle time starts anew."""
         self._last_sign = time.monotonic()

@@ -292,7 +292,7 @@ class Recorder:
             return None
         take, _ = self._begin(paused=mark.paused)
         if mark.paused:
-            session.lost(max(0, mark.received - session.taken))
+            session.make_up(max(0, mark.received - session.taken))
             session.pause()
         else:
             take.make_up(mark.received + round(age * RATE))

@@ -278,6 +278,11 @@ class Session:
         self._scribe.received(hole.samples)
         self._acknowledge()
 
+    def make_up(self, count: int) -> None:
+        """Marks what was missed while the daemon was away, and counts that time in."""
+        self.lost(count)
+        self._lifetime.align(self._intake.taken / self.terms.sample_rate)
+
     def _acknowledge(self) -> None:
         if self._intake.taken - self._acknowledged >= self.terms.sample_rate:
             self._acknowledged = self._intake.taken

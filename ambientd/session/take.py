@@ -167,7 +167,7 @@ class Take:
             self._due = None
             lacking = received + round((time.monotonic() - at) * RATE) - self.session.taken - heard
             if lacking > 0:
-                self.session.lost(lacking)
+                self.session.make_up(lacking)
 
     def _settle(self) -> None:
         """Marks what the session had no room for."""

@@ -339,11 +339,14 @@ async def test_a_session_that_a_crash_cut_off_goes_on_as_it_was_and_what_was_mis
         if paused:
             assert again.state is Recording.PAUSED
             assert again.taken == received
+            assert again.duration == pytest.approx(received / RATE, abs=0.2)
             r.microphone.say(speech(2))
             assert again.taken == received
             await r.recorder.resume()
         await asyncio.sleep(0.05)
         r.microphone.say(speech(1.5))
+        await r.taken(again, again.taken + 1)
+        assert again.duration == pytest.approx(again.taken / RATE, abs=1.6)
         await r.recorder.stop()
 
         lines, gaps = await Lines(r.house.database).so_far(session.id)
