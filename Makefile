@@ -1,7 +1,7 @@
 # `make run` and `make test` do all of the set-up themselves; docs/building.md tells how.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test week kills lint types pages bench model lock clean system browser environment dev engine
+.PHONY: help run demo test week kills unplug lint types pages bench model lock clean system browser environment dev engine
 
 BIN    := .venv/bin
 MODELS := .state/models
@@ -30,6 +30,9 @@ week: dev engine  ## a week of failing centres and pulled plugs, whole, with eac
 AMBIENTD_KILLS ?= 200
 kills: dev engine  ## kill each operation of the store 200 times (AMBIENTD_KILLS: how often)
 	AMBIENTD_KILLS=$(AMBIENTD_KILLS) $(BIN)/pytest -s --timeout 3600 tests/store/test_kills.py
+
+unplug: dev engine model  ## kill the microphone's process 100 times at random in a session of ten minutes
+	AMBIENTD_MICROPHONE_KILLS=100 AMBIENTD_MICROPHONE_SECONDS=600 $(BIN)/pytest -s --timeout 3600 tests/system/test_killed_microphone.py
 
 lint: dev  ## check style and layout
 	$(BIN)/ruff check .

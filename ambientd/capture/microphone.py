@@ -246,14 +246,15 @@ class Microphone:
             self._become(Status.OFF)
 
     async def _back_off(self, seconds: float) -> None:
-        """Leaves the device alone for so long, unless a card comes; tells meanwhile what is missing."""
+        """Leaves the device alone for so long, unless a card comes; tells then what is missing so far."""
         until = time.monotonic() + seconds
         while self._wanted() and (left := until - time.monotonic()) > 0:
             self._pulse = time.monotonic()
             await self._sleep(min(left, TURN))
-            self._miss(self._continuity.waited(time.monotonic_ns()))
             if self._cards_changed():
                 until = min(until, time.monotonic() + SETTLE)
+        if self._wanted():
+            self._miss(self._continuity.waited(time.monotonic_ns()))
 
     async def _process(self, asked: Mapping[str, Any]) -> bool:
         """One process from its start to its end; gives whether it had to be killed for giving no sound."""
@@ -275,6 +276,7 @@ class Microphone:
         except OSError as error:
             self._fault(Reason.FAILED, f"no process could be started: {error.strerror}")
         self._finish()
+        self._continuity.interrupt()
         return stalled
 
     async def _watch(self, reading: asyncio.Task[None]) -> bool:

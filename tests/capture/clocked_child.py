@@ -1,10 +1,10 @@
 """A capturing process whose microphone is known to the sample: sample i of the room is what ``sound`` says it is.
 
 It speaks to its parent as the real one does, in real time, from wherever the room is when it starts.
+Arguments: the moment (monotonic, nanoseconds) of the room's first sample, a recording or nothing, and what is asked.
 """
 
 import json
-import os
 import sys
 import time
 
@@ -29,9 +29,8 @@ def playing(path: str):
 
 
 def main() -> None:
-    asked = json.loads(sys.argv[-1])
-    epoch = int(os.environ["ROOM_EPOCH"])
-    sound = playing(os.environ["ROOM_SOUND"]) if "ROOM_SOUND" in os.environ else counting
+    epoch, recording, asked = int(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+    sound = playing(recording) if recording else counting
     device = {"id": "room", "name": "room", "channels": 1, "rate": RATE, "default": True}
     write(1, told(Kind.FOUND, {"devices": [device], "chosen": 0, "reason": None}))
     if asked.get("list"):

@@ -99,10 +99,12 @@ def sound(seconds: float, value: int = 1_000, then: float | None = None) -> Scri
     async def script() -> AsyncIterator[Frame]:
         yield FOUND
         yield OPENED
+        begin = time.monotonic_ns()
         for number in range(round(seconds * 20)):
-            await asyncio.sleep(0.05)
+            end = begin + (number + 1) * 50_000_000
+            await asyncio.sleep(max(0.0, (end - time.monotonic_ns()) / 1e9))
             pcm = np.full(RATE // 20, value + number % 2, np.int16)
-            yield Frame(Kind.PCM, pcm.tobytes(), time.monotonic_ns())
+            yield Frame(Kind.PCM, pcm.tobytes(), end)
         if then is not None:
             await asyncio.sleep(then)
 

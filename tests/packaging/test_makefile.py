@@ -136,7 +136,7 @@ def make(*args: str) -> str:
 def test_help_lists_every_target_for_people() -> None:
     listed = re.findall(r"^make (\w+) +\S", make("help"), re.MULTILINE)
     assert listed == [
-        *("help", "run", "demo", "test", "week", "kills"),
+        *("help", "run", "demo", "test", "week", "kills", "unplug"),
         *("lint", "types", "bench", "model", "lock", "clean"),
     ]
 
@@ -164,6 +164,7 @@ def test_the_two_commands_do_the_set_up_in_order(target: str, steps: list[str]) 
     [
         ("week", r"AMBIENTD_WEEK=full \S+pytest -s (\S+)$"),
         ("kills", r"AMBIENTD_KILLS=200 \S+pytest -s --timeout \d+ (\S+)$"),
+        ("unplug", r"AMBIENTD_MICROPHONE_SECONDS=600 \S+pytest -s --timeout \d+ (\S+)$"),
     ],
 )
 def test_the_acceptance_runs_are_whole_and_show_their_figures(target: str, step: str) -> None:

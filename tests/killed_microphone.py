@@ -1,0 +1,162 @@
+"""A microphone whose process is killed again and again at random, and what a listener gets all the same.
+
+The room is known to the sample (``capture/clocked_child.py``), so it can be told for every sample that comes out
+whether it is the right one, and for every gap whether it has the right length.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from capture.clocked_child import SAMPLE, counting, playing
+
+from ambientd.capture.microphone import Choice, Microphone, open_microphone
+from ambientd.capture.process import Child, started
+from ambientd.core.audio import RATE, Samples
+from ambientd.core.microphone import Gap, Sound
+
+PROGRAM = Path(__file__).parent / "capture" / "clocked_child.py"
+
+Taker = Callable[[Sound | Gap], Awaitable[None]]
+
+
+@dataclass
+class Account:
+    """What a listener got, sample by sample."""
+
+    kills: int = 0
+    restarts: int = 0
+    captured: int = 0
+    """Samples of sound."""
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    """Beginning and end of each, in samples since the first sound; neighbours put together."""
+    wrong: int = 0
+    """Samples that are not what the room sounded like at that moment."""
+    first: int = 0
+    """The room's number of the first sample."""
+    passed: float = 0.0
+    """Seconds from the first sound to the end, by the clock."""
+    told: tuple[int, int] = (0, 0)
+    """Samples captured and lost, as the microphone's state tells them."""
+
+    @property
+    def missing(self) -> int:
+        """Samples in gaps."""
+        return sum(end - start for start, end in self.gaps)
+
+    def __str__(self) -> str:
+        total = self.captured + self.missing
+        return (
+            f"{self.kills} kills, {self.restarts} restarts, {len(self.gaps)} gaps; {self.captured} samples captured"
+            f" + {self.missing} in gaps = {total} ({total / RATE:.3f} s; {self.passed:.3f} s by the clock);"
+            f" {self.wrong} samples not the room's"
+        )
+
+
+class Room:
+    """The room's sound, and the processes that capture it."""
+
+    def __init__(self, sound: Path | None = None) -> None:
+        """``sound``: a raw recording (16-bit, 16 kHz) that is played over and over; without one samples are numbers."""
+        self.epoch = time.monotonic_ns()
+        self.sound = sound
+        self.at = playing(str(sound)) if sound else counting
+        self.child: Child | None = None
+
+    @asynccontextmanager
+    async def start(self, asked: Mapping[str, Any]) -> AsyncIterator[Child]:
+        """What :func:`started` does, for a process of this room."""
+        command = [sys.executable, str(PROGRAM), str(self.epoch), str(self.sound or "")]
+        async with started(asked, command=command) as child:
+            self.child = None if asked.get("list") else child
+            try:
+                yield child
+            finally:
+                self.child = None
+
+    def first(self, samples: Samples) -> int:
+        """The room's number of the first of these samples, which were captured within the last second or so."""
+        now = (time.monotonic_ns() - self.epoch) // SAMPLE
+        wanted = np.rint(samples * 32_768).astype(np.int16)
+        for number in range(now - 2 * RATE, now):
+            if number >= 0 and np.array_equal(self.at(number, len(wanted)), wanted):
+                return number
+        raise AssertionError("this was never heard in the room")
+
+
+async def listen_while_killed(
+    room: Room, take: Taker, *, seconds: float, kills: int, choice: Choice | None = None, seed: int = 1
+) -> Account:
+    """Listens for so many seconds while the process is killed so many times."""
+    account, chance = Account(), random.Random(seed)  # noqa: S311  # no secret
+    async with (
+        open_microphone(choice or Choice(), start=room.start) as microphone,
+        microphone.listen() as hearing,
+    ):
+        killer = asyncio.create_task(_kill(room, account, seconds=seconds, kills=kills, chance=chance))
+        ender = asyncio.create_task(_end(killer, microphone, hearing.stop, seconds))
+        position, begun = 0, 0.0
+        async for heard in hearing:
+            if isinstance(heard, Gap):
+                _mark(account, position, heard.samples)
+                position += heard.samples
+            else:
+                if not account.captured:
+                    account.first = room.first(heard.samples)
+                    begun = time.monotonic() - len(heard.samples) / RATE
+                truth = room.at(account.first + position, len(heard.samples))
+                account.wrong += int(np.count_nonzero(np.rint(heard.samples * 32_768) != truth))
+                account.captured += len(heard.samples)
+                position += len(heard.samples)
+            await take(heard)
+        account.passed = time.monotonic() - begun
+        await asyncio.gather(killer, ender)
+        state = microphone.state
+        account.restarts, account.told = state.restarts, (state.captured, state.lost)
+    return account
+
+
+def _mark(account: Account, position: int, samples: int) -> None:
+    if account.gaps and account.gaps[-1][1] == position:
+        account.gaps[-1] = (account.gaps[-1][0], position + samples)
+    else:
+        account.gaps.append((position, position + samples))
+
+
+async def _kill(room: Room, account: Account, *, seconds: float, kills: int, chance: random.Random) -> None:
+    began = time.monotonic()
+    for moment in sorted(chance.uniform(0.5, max(0.6, seconds - 1.0)) for _ in range(kills)):
+        await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
+        while (
+            child := room.child
+        ) is None:  # it is being left alone: then it is killed soon after it came back
+            await asyncio.sleep(chance.uniform(0.05, 1.0))
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+            account.kills += 1
+        room.child = None  # it cannot be killed twice
+
+
+async def _end(
+    killer: asyncio.Task[None], microphone: Microphone, stop: Callable[[], None], seconds: float
+) -> None:
+    """Stops when the time is up and every kill was done and survived."""
+    began = time.monotonic()
+    await asyncio.wait({killer})
+    await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
+    async with asyncio.timeout(60):
+        while microphone.state.status != "live":
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    stop()
