@@ -114,6 +114,8 @@ async def faults(
         return _told(error.text or error.reason, "http", error.status, allowed, request.path)
     except ConnectionResetError:
         raise
+    except web.RequestPayloadError:
+        return answer(ClientError("bad_request", "the body of the request could not be read to its end"))
     # The request boundary: a defect in one handler must not show a stranger its insides.
     except Exception as error:
         logger.exception("request failed", extra={"error": type(error).__name__})

@@ -21,6 +21,7 @@ from typing import Final
 
 from aiohttp import WSMessage, web
 from aiohttp.abc import AbstractAccessLogger, AbstractStreamWriter
+from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 logger = logging.getLogger(__name__)
@@ -221,7 +222,8 @@ class Wire(RequestHandler):
     ) -> web.StreamResponse:
         """What is not HTTP, or what failed outside of any route: a status, and nothing of what was sent."""
         del message, request
-        self._wires.cut["malformed"] += 1
+        if isinstance(exc, HttpProcessingError):
+            self._wires.cut["malformed"] += 1
         logger.info(
             "a request could not be read",
             extra={"status": status, "remote": self._peer(), "reason": type(exc).__name__},

@@ -24,6 +24,7 @@ from ambientd.access.gate import Terms as Access
 from ambientd.access.joining import Joining
 from ambientd.api import metrics
 from ambientd.api.app import application
+from ambientd.api.network_metrics import NetworkFigures
 from ambientd.api.services import Check, Services
 from ambientd.config.lan import Lan
 from ambientd.core.record import Box as Appliance
@@ -146,6 +147,8 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                 open_gate(database, audit, access or Access(), attempts=attempts, log2_n=4, now=clock)
             )
             joining = Joining(gate, Pairings(database))
+            if network:
+                collectors.register(NetworkFigures(network))
             app = application(
                 Services(
                     registry=registry,

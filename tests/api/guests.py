@@ -8,11 +8,18 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
+import numpy as np
+import pytest
 from aiohttp import web
+from scripted import silence, speech
 from served import Box
 
+from ambientd.access.gate import Gate
 from ambientd.api import access
 from ambientd.core.access import Kind, Principal, Role
+from ambientd.core.audio import to_pcm16
+
+SPEECH = to_pcm16(np.concatenate((speech(1.5), silence(1))))
 
 
 class Guest:
@@ -58,12 +65,11 @@ class Guest:
             return answer.status, dict(answer.headers), await answer.read()
 
 
-def known_as(box: Box, role: Role) -> None:
+def known_as(monkeypatch: pytest.MonkeyPatch, role: Role) -> None:
     """Whoever comes from the network is somebody of that role: for what lies behind the log-in."""
+    shown = access.identify
 
-    @web.middleware
-    async def pretend(request: web.Request, handler: access.Answer) -> web.StreamResponse:
-        request[access._PRINCIPAL] = Principal("guest", Kind.DEVICE, role, "Guest")
-        return await handler(request)
+    def pretended(request: web.Request, gate: Gate) -> Principal | None:
+        return shown(request, gate) or Principal("guest", Kind.DEVICE, role, "Guest")
 
-    box.app._middlewares.insert(-1, pretend)
+    monkeypatch.setattr(access, "identify", pretended)
