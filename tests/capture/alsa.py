@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import numpy as np
 
+from ambientd.capture.child import LIBRARY
+
 NAME = "filemic"
+
+
+def has_portaudio() -> bool:
+    """Whether this machine has PortAudio."""
+    try:
+        ctypes.CDLL(LIBRARY)
+    except OSError:
+        return False
+    return True
 
 
 def file_microphone(folder: Path, samples: np.ndarray) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -18,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from alsa import NAME, file_microphone
+from alsa import NAME, file_microphone, has_portaudio
 
-from ambientd.capture.child import LIBRARY
 from ambientd.capture.frames import Frame, Kind
 from ambientd.capture.microphone import Choice, open_microphone
 from ambientd.capture.process import Child, started
@@ -29,14 +27,6 @@ from ambientd.core.microphone import Gap, Reason, Sound, Status
 
 PR_SET_MDWE = 65
 """Linux 6.3: what systemd's MemoryDenyWriteExecute= forbids, for one process.  Source: linux/prctl.h."""
-
-
-def has_portaudio() -> bool:
-    try:
-        ctypes.CDLL(LIBRARY)
-    except OSError:
-        return False
-    return True
 
 
 needs_portaudio = pytest.mark.skipif(not has_portaudio(), reason="PortAudio (libportaudio2) is not installed")

@@ -137,7 +137,7 @@ def test_help_lists_every_target_for_people() -> None:
     listed = re.findall(r"^make (\w+) +\S", make("help"), re.MULTILINE)
     assert listed == [
         *("help", "run", "demo", "test", "week", "kills", "unplug"),
-        *("lint", "types", "bench", "model", "lock", "clean"),
+        *("lint", "types", "pages", "bench", "model", "lock", "clean"),
     ]
 
 
