@@ -48,6 +48,34 @@ PAGE_HEADERS: Final = {
 """What a page may do: speak to the box it came from, and to nobody else."""
 
 
+ROOMS: Final = (
+    stream,
+    live,
+    listen,
+    history,
+    details,
+    correcting,
+    search,
+    health,
+    auditing,
+    backups,
+    certificate,
+    me,
+    pairing,
+    people,
+    checks,
+    limits,
+    compatible,
+    microphone,
+    purging,
+    status,
+    sync,
+    transcriptions,
+    vocabulary,
+)
+"""The modules with routes."""
+
+
 def application(services: Services) -> web.Application:
     """The application for these services; it owns nothing and closes nothing."""
     app = web.Application(middlewares=[paced, faults, meant_for_us, access])
@@ -55,32 +83,7 @@ def application(services: Services) -> web.Application:
     if services.network is not None:
         app[NETWORK] = services.network
     app.on_response_prepare.append(harden)
-    rooms = (
-        stream,
-        live,
-        listen,
-        history,
-        details,
-        correcting,
-        search,
-        health,
-        auditing,
-        backups,
-        certificate,
-        me,
-        pairing,
-        people,
-        checks,
-        limits,
-        compatible,
-        microphone,
-        purging,
-        status,
-        sync,
-        transcriptions,
-        vocabulary,
-    )
-    for room in rooms:
+    for room in ROOMS:
         app.add_routes(room.routes)
     if services.web:
         _add_pages(app, services.web)
