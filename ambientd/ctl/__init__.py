@@ -17,12 +17,15 @@ from ambientd.config import Settings, load
 from ambientd.errors import AmbientError
 
 COMMANDS: Final = {
+    "access": ("ambientd.ctl.access", "Seal an emergency code, and break the glass with it."),
+    "accounts": ("ambientd.ctl.accounts", "See, add and revoke the accounts of people."),
     "audit": ("ambientd.ctl.audit", "Export the audit, and verify its chain."),
     "backup": ("ambientd.ctl.backup", "Take away a copy of everything, encrypted and checked."),
     "certificate": (
         "ambientd.ctl.certificate",
         "Look at the certificates, renew them, use one made elsewhere.",
     ),
+    "devices": ("ambientd.ctl.devices", "See and revoke tablets and programs; give programs a token."),
     "diag": ("ambientd.ctl.diag", "Write a zip without patient data for whoever is to find a fault."),
     "doctor": ("ambientd.ctl.doctor", "Check everything that goes wrong, and say what mends it."),
     "export": ("ambientd.ctl.export", "Write a stored transcript to a file."),
@@ -32,8 +35,10 @@ COMMANDS: Final = {
     "logs": ("ambientd.ctl.logs", "Show the daemon's log."),
     "mic": ("ambientd.ctl.mic", "See, try out and record with the room's microphone."),
     "model": ("ambientd.ctl.model", "List, fetch, verify and import models."),
+    "pair": ("ambientd.ctl.pair", "Let in the tablets that ask, or turn them away."),
     "purge": ("ambientd.ctl.purge", "Destroy what has been kept long enough, or one session."),
     "restore": ("ambientd.ctl.restore", "Put a backup in the place of the database."),
+    "setup": ("ambientd.ctl.setup", "Show the code for the first account."),
     "status": ("ambientd.ctl.status", "Show the box on one screen."),
     "sync": ("ambientd.ctl.sync", "See and steer the deliveries to the central server."),
     "transcribe": ("ambientd.ctl.transcribe", "Transcribe an audio file."),

@@ -88,4 +88,4 @@ def test_completing_imports_no_command():
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert done.stdout == "['status', 'sync'] False\n"
+    assert done.stdout == "['setup', 'status', 'sync'] False\n"
