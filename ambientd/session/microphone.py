@@ -19,15 +19,17 @@ from typing import Final, Protocol
 
 from ambientd.core import details
 from ambientd.core.audio import RATE
-from ambientd.core.microphone import WHAT, Gap, Microphone, Sound, State, Status
+from ambientd.core.microphone import WHAT, Microphone, Reason, State, Status
 from ambientd.core.protocol import Message, Wishes
 from ambientd.core.record import BOX, Details, EndReason
-from ambientd.core.room import MICROPHONE, Last, microphone, microphone_fields
+from ambientd.core.room import MICROPHONE, Last, Recording, microphone, microphone_fields
 from ambientd.core.room import Take as Shown
+from ambientd.core.segmenter import Detect
+from ambientd.core.voice import REST, Voice
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.session.registry import Registry, boot_id
 from ambientd.session.session import Session, Terms
-from ambientd.session.take import Take
+from ambientd.session.take import Take, length
 from ambientd.session.trial import Trial
 from ambientd.store.recording import Mark
 
@@ -95,9 +97,13 @@ class Recorder:
         diary: Diary,
         amend: Amend,
         judge: Judge,
+        detector: Callable[[], Detect],
         terms: Callable[[], Terms],
     ) -> None:
-        """``judge``: what a trial is heard with.  ``terms``: of a session of the microphone."""
+        """``judge``: what a trial is heard with.  ``detector``: who hears whether somebody speaks.
+
+        ``terms``: of a session of the microphone.
+        """
         self.microphone = source
         self.last: Last | None = None
         """The session before, and what ended it ..."""
@@ -108,6 +114,7 @@ class Recorder:
         self._diary = diary
         self._amend = amend
         self._judge = judge
+        self._detector = detector
         self._terms = terms
         self._take: Take | None = None
         self._running: asyncio.Task[None] | None = None
@@ -125,7 +132,24 @@ class Recorder:
     @property
     def busy(self) -> bool:
         """Whether somebody records, or is about to."""
-        return self._take is not None
+        return self._take is not None and not self.armed
+
+    @property
+    def armed(self) -> bool:
+        """Whether a recording begins when somebody speaks."""
+        return self._take is not None and self._take.voice is not None
+
+    @property
+    def condition(self) -> str:
+        """The state in one word, for a light."""
+        state, session = self.microphone.state, self.session
+        if session is not None:
+            if session.state is Recording.PAUSED:
+                return "paused"
+            return "recording" if state.status is Status.LIVE and not state.level.silent else "trouble"
+        if state.status is Status.UNAVAILABLE and state.reason is not Reason.DISABLED:
+            return "unavailable"
+        return "armed" if self.armed else "off"
 
     def fields(self) -> Message:
         """All that can be told, ready for JSON."""
@@ -143,7 +167,7 @@ class Recorder:
                 None if quiet is None else max(0.0, limit - quiet),
                 session.reopened,
             )
-        return microphone_fields(self.microphone.state, shown, self.last, armed=False)
+        return microphone_fields(self.microphone.state, shown, self.last, armed=self.armed)
 
     async def start(self, wish: Wish | None = None) -> Session:
         """Opens a session for what the microphone hears from now on; returns once it hears.
@@ -163,6 +187,10 @@ class Recorder:
             prompt=terms.prompt if wish.wishes.prompt is None else wish.wishes.prompt,
         )
         take, running = self._begin()
+        return await self._open(take, running, terms, wish)
+
+    async def _open(self, take: Take, running: asyncio.Task[None], terms: Terms, wish: Wish) -> Session:
+        """Opens the session for a take that has begun; where that fails, the take is over."""
         try:
             await self._sound(take, running)
             session = await self._registry.open(None, terms, client=MICROPHONE)
@@ -251,7 +279,7 @@ class Recorder:
             await self._sound(take, running)
             deadline = time.monotonic() + seconds + PATIENCE
             while True:
-                left = seconds - sum(map(_samples, take.kept)) / RATE
+                left = seconds - sum(map(length, take.kept)) / RATE
                 if left <= 0 or time.monotonic() > deadline:
                     break
                 await asyncio.sleep(max(SOON, left))
@@ -326,17 +354,47 @@ class Recorder:
             if (session := self.session) is not None and self._take is not None:
                 await self._note(session, self._take)
 
-    def _begin(self, *, paused: bool = False) -> tuple[Take, asyncio.Task[None]]:
+    async def attend(self) -> None:
+        """Starts a recording whenever somebody speaks, for ever."""
+        rest = 0
+        while True:
+            if self.busy and self._running is not None:
+                await asyncio.wait({self._running})
+                rest = 0 if self.last is None or self.last.reason == EndReason.SILENCE else REST
+                continue
+            terms = self._terms()
+            try:
+                take, running = self._begin(voice=Voice(self._detector(), terms.rules, rest=rest))
+            except ClientError:
+                return  # the service is stopping
+            speaking = asyncio.create_task(take.spoken.wait())
+            await asyncio.wait({speaking, running}, return_when=asyncio.FIRST_COMPLETED)
+            speaking.cancel()
+            if take.failure is not None:
+                logger.warning("no recording can be started by voice", extra={"error": take.failure})
+                return
+            if take.spoken.is_set() and self._take is take:
+                take.voice = None  # from now on nobody takes it over
+                try:
+                    await self._open(take, running, terms, Wish(origin="voice"))
+                except (ClientError, StoreUnavailable) as error:
+                    logger.warning("somebody speaks and is not recorded", extra={"error": error})
+                    rest = REST
+
+    def _begin(self, *, paused: bool = False, voice: Voice | None = None) -> tuple[Take, asyncio.Task[None]]:
         if self._closing:
             raise ClientError("going_away", "the service is stopping", hint="Try again in a minute.")
-        if self._take is not None:
+        waiting = self._running if self.armed else None
+        if self._take is not None and waiting is None:
             raise ClientError(
                 "microphone_in_use",
                 "the microphone records a session already",
                 hint="Stop or discard that one first.",
             )
-        take = self._take = Take(self.microphone, paused=paused)
+        take = self._take = Take(self.microphone, paused=paused, voice=voice)
         self._running = self._tasks.create_task(self._run(take), name="take")
+        if waiting is not None:
+            waiting.cancel()  # behind it, so that the device is not closed in between
         return take, self._running
 
     async def _run(self, take: Take) -> None:
@@ -354,7 +412,8 @@ class Recorder:
             if take.session is not None:
                 take.session.end(EndReason.ERROR)
         finally:
-            self._take = None  # there is one at a time
+            if self._take is take:  # and not one that was begun while this waited for a voice
+                self._take = None
         if take.session is not None:
             await self._after(take.session)
 
@@ -433,10 +492,6 @@ class Recorder:
         )
 
 
-def _samples(heard: Sound | Gap) -> int:
-    return heard.samples if isinstance(heard, Gap) else len(heard.samples)
-
-
 def _unavailable(state: State) -> ClientError:
     return ClientError(
         "microphone_unavailable",
@@ -453,22 +508,35 @@ async def open_recorder(
     diary: Diary,
     amend: Amend,
     judge: Judge,
+    detector: Callable[[], Detect],
     terms: Callable[[], Terms],
     grace: float,
+    by_voice: bool = False,
 ) -> AsyncIterator[Recorder]:
     """The recorder at work; a session that a crash cut off less than ``grace`` seconds ago goes on, none if it is 0.
+
+    ``by_voice``: whether a recording begins by itself when somebody speaks.
 
     On leaving nothing is captured any more; the session is ended, and finished by its registry.
     """
     async with asyncio.TaskGroup() as tasks:
         recorder = Recorder(
-            tasks, source=source, registry=registry, diary=diary, amend=amend, judge=judge, terms=terms
+            tasks,
+            source=source,
+            registry=registry,
+            diary=diary,
+            amend=amend,
+            judge=judge,
+            detector=detector,
+            terms=terms,
         )
         await recorder.go_on(grace)
         chores = [
             tasks.create_task(recorder.tell(), name="microphone told"),
             tasks.create_task(recorder.mark(), name="microphone noted"),
         ]
+        if by_voice:
+            chores.append(tasks.create_task(recorder.attend(), name="voice"))
         try:
             yield recorder
         finally:

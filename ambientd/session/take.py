@@ -18,22 +18,33 @@ from typing import Final
 
 from ambientd.core.audio import RATE
 from ambientd.core.microphone import Gap, Hearing, Microphone, Sound
+from ambientd.core.voice import Voice
 from ambientd.session.session import Session
 
 DRAINED: Final = 2.0
 """Seconds that what was captured may take to come out once capturing has ceased."""
 
 
+KEPT: Final = 20 * RATE
+"""Samples that are kept in memory while somebody is waited for to speak: more than a piece can hold."""
+
+
 class Take:
     """Use :meth:`run` as a task; all else may be called while it runs."""
 
-    def __init__(self, microphone: Microphone, *, paused: bool = False) -> None:
+    def __init__(self, microphone: Microphone, *, paused: bool = False, voice: Voice | None = None) -> None:
+        """``voice``: who tells that somebody speaks, where that is waited for."""
         self.session: Session | None = None
         """Where it goes; until then it is kept here."""
         self.sounding = asyncio.Event()
         """Set once sound has come."""
         self.kept: deque[Sound | Gap] = deque()
         """What came before the session was open."""
+        self.spoken = asyncio.Event()
+        """Set when :attr:`voice` says so."""
+        self.voice = voice
+        self._first = 0
+        """The place of the first sample kept."""
         self.over = False
         """Whether nothing more is to be captured."""
         self.failure: Exception | None = None
@@ -137,12 +148,28 @@ class Take:
             self.sounding.set()
         if self.session is None:
             self.kept.append(heard)
+            if self.voice is not None and not self.spoken.is_set():
+                self._attend(self.voice, heard)
         elif self.session.ending:
             self.over = True
             if self._hearing is not None:
                 self._hearing.stop()
         else:
             self._pass_on(heard)
+
+    def _attend(self, voice: Voice, heard: Sound | Gap) -> None:
+        """Waits for somebody to speak; keeps what may be the beginning of it."""
+        if isinstance(heard, Gap):
+            voice.skip(heard.samples)
+            begin = None
+        else:
+            begin = voice.receive(heard.samples)
+        if begin is not None:
+            self.spoken.set()
+        end = self._first + sum(map(length, self.kept))
+        least = end - KEPT if begin is None else begin
+        while self.kept and self._first + length(self.kept[0]) <= least:
+            self._first += length(self.kept.popleft())
 
     def _pass_on(self, heard: Sound | Gap) -> None:
         session = self.session
@@ -174,6 +201,11 @@ class Take:
         if self._missed and self.session is not None:
             missed, self._missed = self._missed, 0
             self.session.lost(missed)
+
+
+def length(heard: Sound | Gap) -> int:
+    """Samples of it."""
+    return heard.samples if isinstance(heard, Gap) else len(heard.samples)
 
 
 async def _drop(hearing: Hearing) -> None:

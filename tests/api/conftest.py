@@ -136,6 +136,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     diary=Recordings(database),
                     amend=sessions.amend,
                     judge=partial(judged, decoder=engine, detector=lambda: detector),
+                    detector=lambda: detector,
                     terms=lambda: terms_of(search=glossary.search, **terms),
                     grace=60,
                 )

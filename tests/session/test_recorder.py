@@ -16,6 +16,7 @@ from scripted import Engine, detect, silence, speech, terms_of
 from scripted_microphone import ScriptedMicrophone
 from test_discard import House, house
 
+from ambientd.capture.button import Press
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Rank
 from ambientd.core.microphone import Reason, State, Status
@@ -23,6 +24,7 @@ from ambientd.core.protocol import Wishes
 from ambientd.core.record import EndReason, SessionState
 from ambientd.core.room import Recording
 from ambientd.errors import ClientError
+from ambientd.room import act
 from ambientd.session.microphone import Recorder, Wish, open_recorder
 from ambientd.session.session import Session
 from ambientd.session.trial import judged
@@ -53,6 +55,7 @@ class Room:
 async def room(path: Path, engine: Engine | None = None, **options: Any) -> AsyncIterator[Room]:
     microphone = options.pop("microphone", None) or ScriptedMicrophone()
     grace = options.pop("back_within", 60.0)
+    by_voice = options.pop("by_voice", False)
     async with (
         house(path, engine) as box,
         open_recorder(
@@ -61,8 +64,10 @@ async def room(path: Path, engine: Engine | None = None, **options: Any) -> Asyn
             diary=Recordings(box.database),
             amend=box.sessions.amend,
             judge=partial(judged, decoder=box.engine, detector=lambda: detect),
+            detector=lambda: detect,
             terms=lambda: terms_of(**options),
             grace=grace,
+            by_voice=by_voice,
         ) as recorder,
     ):
         yield Room(box, microphone, recorder)
@@ -389,3 +394,104 @@ async def test_a_recording_that_was_stopped_or_discarded_does_not_come_back(tmp_
             assert await r.recorder.go_on(60) is None
             assert r.house.registry.find(session.id) is None
             assert await Recordings(r.house.database).last() is None
+
+
+async def recorded(r: Room) -> Session:
+    async with asyncio.timeout(5):
+        while r.recorder.session is None:
+            await asyncio.sleep(0.005)
+    return r.recorder.session
+
+
+async def armed(r: Room) -> None:
+    async with asyncio.timeout(5):
+        while not (r.recorder.armed and r.microphone.listening):
+            await asyncio.sleep(0.005)
+
+
+async def test_a_recording_begins_by_itself_with_the_first_word_that_was_said(tmp_path: Path):
+    async with room(tmp_path, by_voice=True) as r:
+        await armed(r)
+        assert r.recorder.fields()["armed"]
+        assert r.recorder.condition == "armed"
+        r.microphone.say(silence(60))
+        r.microphone.say(speech(0.5))
+        r.microphone.say(silence(6))
+        await asyncio.sleep(0.1)
+        assert r.recorder.session is None  # one word is not enough
+        r.microphone.say(speech(1.2))
+        session = await recorded(r)
+        r.microphone.say(speech(0.8))
+        r.microphone.say(silence(1))
+        await r.recorder.stop()
+
+        (line,) = await Lines(r.house.database).lines(session.id)
+        assert (line.end - line.start) / RATE == pytest.approx(2, abs=0.5)
+        assert 2.9 < counted(session) / RATE < 3.7  # and nothing of the minute before
+        assert r.recorder.condition in {"off", "armed"}
+
+
+async def test_after_a_stop_by_a_person_there_must_be_silence_before_the_next_one_begins(tmp_path: Path):
+    async with room(tmp_path, by_voice=True) as r:
+        await armed(r)
+        r.microphone.say(speech(1.5))
+        first = await recorded(r)
+        await r.recorder.stop()
+        await armed(r)
+        r.microphone.say(speech(5))
+        await asyncio.sleep(0.1)
+        assert r.recorder.session is None
+        r.microphone.say(silence(21))
+        r.microphone.say(speech(1.5))
+        assert (await recorded(r)).id != first.id
+
+
+async def test_somebody_who_starts_need_not_wait_for_the_voice_and_gets_nothing_from_before(tmp_path: Path):
+    async with room(tmp_path, by_voice=True) as r:
+        await armed(r)
+        r.microphone.say(speech(0.5))
+        session = await r.start()
+        assert r.recorder.session is session
+        assert not r.recorder.armed
+        assert counted(session) <= RATE // 10
+        r.microphone.say(speech(3))
+        await r.recorder.stop()
+        assert len(r.house.registry) == 0
+        await armed(r)
+
+
+async def test_a_microphone_that_waits_for_a_voice_ends_with_the_daemon(tmp_path: Path):
+    async with asyncio.timeout(20):
+        async with room(tmp_path, by_voice=True) as r:
+            await armed(r)
+    assert not r.microphone.hearings
+
+
+@pytest.mark.parametrize(
+    ("press", "before", "after"),
+    [
+        (Press.SHORT, None, Recording.RECORDING),
+        (Press.SHORT, Recording.RECORDING, None),
+        (Press.SHORT, Recording.PAUSED, None),
+        (Press.LONG, Recording.RECORDING, Recording.PAUSED),
+        (Press.LONG, Recording.PAUSED, Recording.RECORDING),
+        (Press.LONG, None, None),
+    ],
+)
+async def test_what_the_button_does(
+    tmp_path: Path, press: Press, before: Recording | None, after: Recording | None
+):
+    async with room(tmp_path) as r:
+        session = await r.start() if before else None
+        if before is Recording.PAUSED:
+            await r.recorder.pause()
+        pressed = asyncio.create_task(act(r.recorder, press))
+        await asyncio.sleep(0.05)
+        r.microphone.say(silence(0.05))
+        await pressed
+
+        now = r.recorder.session
+        assert (now.state if now else None) is after
+        assert r.recorder.condition == (after or "off")
+        if session:
+            assert await r.house.sessions.get(session.id) is not None  # nothing a button does destroys
