@@ -225,7 +225,7 @@ async def serving(
             NetworkFigures(network),
         )
         delay = await stack.enter_async_context(loop_delay())
-        delay.observe = metrics.watch_loop(collectors)
+        delay.observe, delay.felt = metrics.watch_loop(collectors), lambda: len(registry) > 0
         app = application(
             Services(
                 registry=registry,
@@ -260,7 +260,12 @@ async def serving(
                 ),
                 gate=entrance.gate,
                 joining=entrance.joining,
-                checks=(checkup.from_inside(settings), network.findings, entrance.findings),
+                checks=(
+                    supervision.findings,
+                    checkup.from_inside(settings),
+                    network.findings,
+                    entrance.findings,
+                ),
                 network=network,
             )
         )

@@ -9,7 +9,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 EVERY: Final = 0.02
-"""Seconds between two measurements: shorter than the delay that would matter, and a thousandth of a core."""
+"""Seconds between two measurements: shorter than the delay that would matter, and less than a hundredth of a core."""
+
+RESTING: Final = 1.0
+"""The same while nobody would feel a delay: a box at rest should not wake its processor fifty times a second."""
 
 WINDOW: Final = 60.0
 """Seconds that :attr:`LoopDelay.worst` looks back."""
@@ -21,6 +24,8 @@ class LoopDelay:
     def __init__(self) -> None:
         self.observe: Callable[[float], None] = lambda _: None
         """Told of each delay, in seconds."""
+        self.felt: Callable[[], bool] = lambda: True
+        """Whether there is anybody who would feel a delay."""
         self._worst: deque[tuple[float, float]] = deque()
 
     @property
@@ -33,8 +38,9 @@ class LoopDelay:
         loop = asyncio.get_running_loop()
         second, worst = loop.time(), 0.0
         while True:
-            due = loop.time() + EVERY
-            await asyncio.sleep(EVERY)
+            pause = EVERY if self.felt() else RESTING
+            due = loop.time() + pause
+            await asyncio.sleep(pause)
             now = loop.time()
             delay = max(0.0, now - due)
             self.observe(delay)

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
 
+from ambientd.core.checks import Finding, Severity
 from ambientd.systemd import ServiceManager
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,22 @@ class Supervision:
     def dead(self) -> tuple[str, ...]:
         """Names of the organs that do not work any more."""
         return self._dead
+
+    async def findings(self) -> list[Finding]:
+        """For the checks: whether a part hangs."""
+        if not self._dead:
+            working = ", ".join(["event loop", *self._organs])
+            return [Finding("daemon.parts", "Parts of the daemon", reason=f"At work: {working}.")]
+        return [
+            Finding(
+                "daemon.parts",
+                "Parts of the daemon",
+                Severity.CRITICAL,
+                f"Not working any more: {', '.join(self._dead)}.",
+                "Restart it, unless systemd does so within a minute; what was shown is stored.",
+                "systemctl restart ambientd",
+            )
+        ]
 
     @contextmanager
     def phase(self, what: str, *, most: float) -> Iterator[None]:

@@ -16,3 +16,11 @@ async def test_what_blocks_the_loop_shows():
 
         assert 0.2 < max(seen) < 0.5
         assert delay.worst == max(seen[: len(seen)])
+
+
+async def test_a_box_at_rest_is_measured_seldom():
+    told = []
+    async with loop_delay() as delay:
+        delay.observe, delay.felt = told.append, lambda: False
+        await asyncio.sleep(0.3)
+    assert len(told) <= 1

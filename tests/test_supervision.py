@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from ambientd import supervision
+from ambientd.core.checks import Severity
 from ambientd.supervision import supervised
 from ambientd.systemd import ServiceManager
 
@@ -92,9 +93,12 @@ async def test_one_dead_organ_starves_the_watchdog_until_it_lives_again(
             await asyncio.sleep(0.1)
             assert manager.count("WATCHDOG") == fed
             assert manager.statuses[-1] == f"not working: {which}"
+            (found,) = await supervision.findings()
+            assert (found.severity, found.reason) == (Severity.CRITICAL, f"Not working any more: {which}.")
             alive[which] = True
             await until(lambda: manager.count("WATCHDOG") > fed)
             assert manager.statuses[-1] == "ready"
+            assert [found.severity for found in await supervision.findings()] == [Severity.OK]
     assert [record.levelname for record in caplog.records] == ["CRITICAL", "WARNING"]
 
 
