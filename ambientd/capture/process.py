@@ -78,8 +78,10 @@ class Process:
 
     def kill(self) -> None:
         """See :class:`Child`."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        # asyncio's own kill asks first whether the process has ended, and takes its end away from who waits for it.
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     async def last_words(self) -> str:
         """See :class:`Child`."""
