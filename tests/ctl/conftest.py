@@ -13,13 +13,16 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
+from ambientd.access.gate import Terms as AccessTerms
 from ambientd.api import auditing, backups, purging
+from ambientd.api.access import access
 from ambientd.api.faults import faults
 from ambientd.api.services import SERVICES
 from ambientd.store.audit import open_audit
 from ambientd.store.backups import Backups
 from ambientd.store.database import open_database
 from ambientd.store.retention import Retention, Terms
+from ambientd.store.sessions import Sessions
 
 
 @dataclass
@@ -40,10 +43,14 @@ def operated(tmp_path: Path) -> Iterator[Box]:
         async with open_database(path) as database, open_audit(database) as audit:
             for index in range(3):
                 await audit.record(actor="client", action="transcript.read", object=f"visit-{index}")
-            app = web.Application(middlewares=[faults])
+            app = web.Application(middlewares=[faults, access])
             keep = Terms(timedelta(days=30), timedelta(days=90), delivers=True)
             app[SERVICES] = SimpleNamespace(  # type: ignore[misc]
-                audit=audit, backups=Backups(database, audit), retention=Retention(database, keep)
+                audit=audit,
+                backups=Backups(database, audit),
+                retention=Retention(database, keep),
+                sessions=Sessions(database),
+                gate=SimpleNamespace(terms=AccessTerms()),
             )
             for room in (auditing, backups, purging):
                 app.add_routes(room.routes)

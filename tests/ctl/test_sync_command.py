@@ -14,7 +14,9 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner, Result
 
+from ambientd.access.gate import Terms
 from ambientd.api import sync
+from ambientd.api.access import access
 from ambientd.api.faults import faults
 from ambientd.api.services import SERVICES
 from ambientd.core.metrics import SessionMetrics
@@ -56,8 +58,8 @@ def url(tmp_path: Path) -> Iterator[str]:
         ):
             await say(database, "visit-1")
             await say(database, "visit-2")
-            app = web.Application(middlewares=[faults])
-            app[SERVICES] = SimpleNamespace(sync=courier, audit=audit)
+            app = web.Application(middlewares=[faults, access])
+            app[SERVICES] = SimpleNamespace(sync=courier, audit=audit, gate=SimpleNamespace(terms=Terms()))
             app.add_routes(sync.routes)
             runner = web.AppRunner(app, access_log=None)
             await runner.setup()
