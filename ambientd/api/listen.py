@@ -25,7 +25,7 @@ from ambientd.core import protocol
 from ambientd.core.access import Permission
 from ambientd.core.audio import seconds
 from ambientd.core.protocol import Message
-from ambientd.core.record import EndReason, Refinement, SessionRecord
+from ambientd.core.record import EndReason, Refinement, SessionRecord, SessionState
 from ambientd.core.room import Recording, listening
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 from ambientd.session.following import follow, stored
@@ -35,6 +35,9 @@ from ambientd.store.audit import Action
 logger = logging.getLogger(__name__)
 
 routes = web.RouteTableDef()
+
+TRY_AGAIN: Final = 5.0
+"""Seconds."""
 
 LARGEST: Final = 4096
 """Bytes of a message: a listener has nothing to say but ``ping``."""
@@ -98,6 +101,16 @@ async def _find(request: web.Request, services: Services) -> AsyncGenerator[Mess
     )
     if session is not None:
         return _live(session, services, _wanted(request))
+    # It may have ended since; if not, it is a recording sent as a file, or its end is not on record yet.
+    record = await reach.stored(request, Permission.READ)
+    if record.state is SessionState.OPEN:
+        raise ClientError(
+            "not_live",
+            "this session is not live, and not at its end yet",
+            hint="Try again when it has ended; a recording's progress is at /api/v1/transcriptions.",
+            close_code=protocol.CLOSE_OVERLOADED,
+            retry_after=TRY_AGAIN,
+        )
     return _past(record, services, refined=request.query.get("refined") in {"1", "true"})
 
 

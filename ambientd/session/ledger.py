@@ -74,11 +74,13 @@ class Ledger(Protocol):
         """Closes the record; of an ephemeral session it destroys it."""
         ...
 
-    async def discard(self, session_id: str, *, actor: str, origin: str | None) -> None:
-        """Destroys the record, whether it is open or not.
+    async def discard(
+        self, session_id: str, *, actor: str, origin: str | None, still_open: bool = False
+    ) -> None:
+        """Destroys the record; ``still_open``: even one that has not ended.
 
         Raises:
-            ClientError: there is none, or something of it was sent to the centre.
+            ClientError: there is none, it has not ended, or something of it was sent to the centre.
             StoreUnavailable: it is still there.
         """
         ...

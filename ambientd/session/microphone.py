@@ -12,10 +12,10 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
 from ambientd.core import details
 from ambientd.core.audio import RATE
@@ -27,11 +27,11 @@ from ambientd.core.room import Take as Shown
 from ambientd.core.segmenter import Detect
 from ambientd.core.voice import REST, Voice
 from ambientd.errors import ClientError, StoreUnavailable
-from ambientd.session.registry import Registry, boot_id
+from ambientd.session.bookmark import Bookmark, Diary
+from ambientd.session.registry import Registry
 from ambientd.session.session import Session, Terms
 from ambientd.session.take import Take, length
 from ambientd.session.trial import Trial
-from ambientd.store.recording import Mark
 
 logger = logging.getLogger(__name__)
 
@@ -46,22 +46,6 @@ MARKED_EVERY: Final = 10.0
 
 SOON: Final = 0.05
 """Seconds between two looks at the microphone while it starts."""
-
-
-class Diary(Protocol):
-    """The part of the store that remembers what is recorded."""
-
-    async def note(self, mark: Mark) -> None:
-        """Replaces the mark."""
-        ...
-
-    async def last(self) -> Mark | None:
-        """The mark, if there is one."""
-        ...
-
-    async def clear(self) -> None:
-        """Nobody is recorded any more."""
-        ...
 
 
 Amend = Callable[..., Awaitable[Details]]
@@ -111,7 +95,7 @@ class Recorder:
         """... and whose it was."""
         self._tasks = tasks
         self._registry = registry
-        self._diary = diary
+        self._bookmark = Bookmark(diary)
         self._amend = amend
         self._judge = judge
         self._detector = detector
@@ -149,7 +133,7 @@ class Recorder:
             return "recording" if state.status is Status.LIVE and not state.level.silent else "trouble"
         if state.status is Status.UNAVAILABLE and state.reason is not Reason.DISABLED:
             return "unavailable"
-        return "armed" if self.armed else "off"
+        return "armed" if self._take is not None and self._take.by_voice else "off"
 
     def fields(self) -> Message:
         """All that can be told, ready for JSON."""
@@ -214,7 +198,7 @@ class Recorder:
             await take.pause()
             if not session.ending:
                 session.pause()
-                await self._note(session, take)
+                await self._bookmark.keep(session, paused=take.paused)
         return session
 
     async def resume(self) -> Session:
@@ -227,7 +211,7 @@ class Recorder:
             session, take = self._current()
             session.go_on()
             take.go_on()
-            await self._note(session, take)
+            await self._bookmark.keep(session, paused=take.paused)
         return session
 
     async def stop(self, reason: EndReason = EndReason.CLIENT) -> Session:
@@ -297,26 +281,18 @@ class Recorder:
 
         What was said since is marked as lost.
         """
-        mark = await self._diary.last()
-        if mark is None:
+        left = await self._bookmark.left(within)
+        if left is None:
             return None
-        age = mark.age(boot_id=boot_id(), monotonic=time.monotonic(), now=datetime.now(UTC).timestamp())
-        away = round(age, 1)
-        if not 0 <= age <= within:
-            logger.warning(
-                "microphone session stays interrupted: it was away for too long",
-                extra={"session": mark.session_id, "seconds": away},
-            )
-            await self._diary.clear()
-            return None
+        mark, age = left
         terms = replace(self._terms(), language=mark.language)
         try:
             session = await self._registry.open(mark.session_id, terms, client=MICROPHONE, again=True)
-        except ClientError as error:
+        except (ClientError, StoreUnavailable) as error:
             logger.warning(
                 "microphone session stays interrupted", extra={"session": mark.session_id, "error": error}
             )
-            await self._diary.clear()
+            await self._bookmark.remove()
             return None
         take, _ = self._begin(paused=mark.paused)
         if mark.paused:
@@ -326,7 +302,8 @@ class Recorder:
             take.make_up(mark.received + round(age * RATE))
         take.go_into(session)
         logger.warning(
-            "microphone session goes on after a crash", extra={"session": session.id, "seconds": away}
+            "microphone session goes on after a crash",
+            extra={"session": session.id, "seconds": round(age, 1)},
         )
         return session
 
@@ -352,7 +329,7 @@ class Recorder:
         while True:
             await asyncio.sleep(MARKED_EVERY)
             if (session := self.session) is not None and self._take is not None:
-                await self._note(session, self._take)
+                await self._bookmark.keep(session, paused=self._take.paused)
 
     async def attend(self) -> None:
         """Starts a recording whenever somebody speaks, for ever."""
@@ -422,8 +399,7 @@ class Recorder:
         await session.finished.wait()
         self.last, self.last_owner = Last(session.id, session.reason or EndReason.ERROR), session.owner
         if not self.busy:
-            with suppress(StoreUnavailable):  # its session says so; a mark of what has ended does no harm
-                await self._diary.clear()
+            await self._bookmark.remove()
 
     async def _sound(self, take: Take, running: asyncio.Task[None]) -> None:
         """Waits for the first sound.
@@ -456,7 +432,7 @@ class Recorder:
                     actor=wish.actor,
                     origin=wish.origin,
                 )
-            await self._mark(session, take)
+            await self._bookmark.put(session, paused=take.paused)
             if take.over or take.failure:
                 raise _unavailable(self.microphone.state)  # noqa: TRY301 - as all that undoes it
         except BaseException:
@@ -470,26 +446,6 @@ class Recorder:
                 "not_recording", "the microphone records nothing", hint="Start a recording first."
             )
         return session, self._take
-
-    async def _note(self, session: Session, take: Take) -> None:
-        """As :meth:`_mark`; where the disk takes nothing, the session tells its listeners soon enough."""
-        with suppress(StoreUnavailable):
-            await self._mark(session, take)
-
-    async def _mark(self, session: Session, take: Take) -> None:
-        if session.terms.ephemeral:
-            return  # nothing of it outlives the daemon
-        await self._diary.note(
-            Mark(
-                session.id,
-                take.paused,
-                session.taken,
-                session.terms.language,
-                boot_id(),
-                time.monotonic(),
-                datetime.now(UTC).timestamp(),
-            )
-        )
 
 
 def _unavailable(state: State) -> ClientError:

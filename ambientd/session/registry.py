@@ -80,6 +80,8 @@ class Registry:
         """Who hears sessions a second time, if anybody does."""
         self._admit = admit
         self._live: dict[str, Session] = {}
+        self._late: dict[str, Session] = {}
+        """Those that have ended, and of which the disk does not take the end."""
         self._opening: set[str] = set()
         """Ids whose record is being written."""
         self._closing = False
@@ -245,8 +247,11 @@ class Registry:
                     f"session {session_id} could not be destroyed yet",
                     hint="It is tried again every few seconds while the service runs; the log tells why.",
                 )
+        late = self._late.get(session_id)
+        if late is not None:
+            late.discard(origin, actor=actor)  # what closes its record later destroys it instead
         # It had ended already, or its end was being stored.
-        await self._ledger.discard(session_id, actor=actor, origin=origin)
+        await self._ledger.discard(session_id, actor=actor, origin=origin, still_open=late is not None)
         if self.refiner:
             self.refiner.forget(session_id)
         logger.info("session discarded", extra={"session": session_id})
@@ -321,6 +326,7 @@ class Registry:
 
     async def _close_later(self, session: Session) -> None:
         """Stores the end of a session as soon as the store takes it; a last attempt is made at the stop."""
+        self._late[session.id] = session
         while not session.stored:
             stopping = self._closing
             with suppress(TimeoutError):
@@ -330,6 +336,7 @@ class Registry:
                 await session.close_record()
             if stopping:
                 return
+        del self._late[session.id]
 
 
 def new_id(owner: str) -> str:

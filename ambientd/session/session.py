@@ -552,7 +552,9 @@ class Session:
         """
         if self._unwanted is not None:
             with suppress(NoSuchSession):  # somebody was faster, while the disk took nothing
-                await self._ledger.discard(self.id, actor=self._unwanted.actor, origin=self._unwanted.origin)
+                await self._ledger.discard(
+                    self.id, actor=self._unwanted.actor, origin=self._unwanted.origin, still_open=True
+                )
             self.destroyed = self.stored = True
             logger.info("session discarded", extra={"session": self.id})
             self.hub.publish(protocol.session_ended(self.id, reason=EndReason.DISCARDED, lines=0))

@@ -43,6 +43,8 @@ class Take:
         self.spoken = asyncio.Event()
         """Set when :attr:`voice` says so."""
         self.voice = voice
+        self.by_voice = voice is not None
+        """Whether nobody asked for it but a voice."""
         self._first = 0
         """The place of the first sample kept."""
         self.over = False

@@ -59,7 +59,10 @@ class Recordings:
             StoreUnavailable: the file cannot be read.
         """
         text = await self._database.query(lambda connection: fact(connection, RECORDING))
-        return None if text is None else Mark(**json.loads(text))
+        try:
+            return None if text is None else Mark(**json.loads(text))
+        except (ValueError, TypeError):  # of another version: the box starts all the same
+            return None
 
     async def clear(self) -> None:
         """Nobody is recorded any more.

@@ -38,6 +38,7 @@ from ambientd.store.refusals import (
     SealBroken,
     SessionExists,
     SessionNotOpen,
+    StillOpen,
 )
 from ambientd.store.rows import (
     details_of,
@@ -231,13 +232,17 @@ class Sessions:
         if await self._database.transact(finish):
             await self._database.scrub()
 
-    async def discard(self, session_id: str, *, actor: str = "client", origin: str | None = None) -> None:
-        """Destroy a session because who recorded it does not want it: open or ended, as long as nobody else has it.
+    async def discard(
+        self, session_id: str, *, actor: str = "client", origin: str | None = None, still_open: bool = False
+    ) -> None:
+        """Destroy a session because who recorded it does not want it, as long as nobody else has it.
 
         actor: whose wish it is; origin: where it comes from.
+        still_open: whether it may be open: only who writes to it knows that nothing more will come.
 
         Raises:
             NoSuchSession: there is none of that id.
+            StillOpen: it has not ended.
             AlreadySent: something of it is at the centre, or may be.
             StoreUnavailable: it is still there.
         """
@@ -245,6 +250,8 @@ class Sessions:
         async def work(connection: AsyncConnection) -> None:
             record = await _find(connection, session_id)
             over = record is None or record.state is not SessionState.OPEN
+            if not over and not still_open:
+                raise StillOpen(session_id)
             if over and await outbox.was_sent(connection, session_id):
                 raise AlreadySent
             if not await destroy(connection, session_id, actor=actor, origin=origin, why="discarded"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -214,6 +215,17 @@ async def test_nobody_listens_to_what_is_not_there_or_from_another_site(box: Box
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await box.connect("/ws/listen/room-1", origin=origin)
         assert refused.value.status == 403
+
+
+async def test_a_recording_that_is_still_being_heard_is_no_session_to_listen_to(box: Box):
+    await box.sessions.create(
+        "visit-9", connected_at=datetime.now(UTC), client="upload", language="en", model="scripted"
+    )
+    listener = await box.connect("/ws/listen/visit-9")
+    told = await listener.receive_json()
+    assert (told["code"], told["retry_after"]) == ("not_live", 5)
+    await listener.receive()
+    assert listener.close_code == 1013
 
 
 async def test_who_listens_stands_in_the_audit_and_pings_are_answered(box: Box):

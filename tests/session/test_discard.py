@@ -16,7 +16,8 @@ from scripted import Engine, detect, heard, silence, speech, terms_of
 from ambientd.core.audio import to_pcm16
 from ambientd.core.decoding import Heard, Rank, Request
 from ambientd.core.record import EndReason
-from ambientd.errors import ClientError
+from ambientd.errors import ClientError, StoreUnavailable
+from ambientd.session import registry as registry_module
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.refiner import Refiner, StoredArchive, open_refiner
 from ambientd.session.registry import Registry, open_registry
@@ -236,3 +237,60 @@ async def test_an_ephemeral_session_can_be_discarded_too(tmp_path: Path):
         await say(session, 1.5)
         await box.registry.discard("visit-1", origin=None)
         assert await box.left() == []
+
+
+class Stubborn(StoredLedger):
+    """A disk that takes no end of a session until it is let."""
+
+    def __init__(self, sessions: Sessions, lines: Lines) -> None:
+        super().__init__(sessions, lines)
+        self.refuses = True
+        self._finalise, self._discard = self.finalise, self.discard
+        self.finalise = self.end  # type: ignore[assignment,method-assign]
+        self.discard = self.destroy  # type: ignore[method-assign,assignment]
+
+    async def end(self, *args: Any, **kwargs: Any) -> None:
+        if self.refuses:
+            raise StoreUnavailable("the disk is full")
+        await self._finalise(*args, **kwargs)
+
+    async def destroy(self, *args: Any, **kwargs: Any) -> None:
+        if self.refuses:
+            raise StoreUnavailable("the disk is full")
+        await self._discard(*args, **kwargs)
+
+
+@pytest.mark.parametrize("how", ["live", "ended"])
+async def test_a_discard_that_the_disk_does_not_take_is_done_as_soon_as_it_does(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(registry_module, "STORE_AGAIN", 0.2)
+    async with house(tmp_path) as box:
+        ledger = Stubborn(box.sessions, Lines(box.database))
+        box.registry._ledger = ledger
+        session = await box.visit()
+        await say(session, 1.5)
+        await until_said(session, 1)
+        if how == "ended":
+            with pytest.raises(StoreUnavailable):
+                await box.registry.end("visit-1", EndReason.CLIENT)
+            await asyncio.sleep(0.05)
+        with pytest.raises(StoreUnavailable):
+            await box.registry.discard("visit-1", origin=None)
+        assert await box.left() == ["record", "words"]
+        ledger.refuses = False
+        async with asyncio.timeout(5):
+            while await box.left():
+                await asyncio.sleep(0.05)
+        with pytest.raises(ClientError, match="no session"):
+            await box.registry.discard("visit-1", origin=None)
+
+
+async def test_a_session_that_something_else_still_writes_to_is_not_discarded(tmp_path: Path):
+    async with house(tmp_path) as box:
+        await box.sessions.create(
+            "visit-1", connected_at=datetime.now(UTC), client="upload", language="en", model="scripted"
+        )
+        with pytest.raises(ClientError, match="still open"):
+            await box.registry.discard("visit-1", origin=None)
+        assert await box.left() == ["record"]

@@ -328,7 +328,7 @@ async def test_a_session_that_a_crash_cut_off_goes_on_as_it_was_and_what_was_mis
         if paused:
             await r.recorder.pause()
         else:
-            await r.recorder._note(session, r.recorder._take)  # type: ignore[arg-type]
+            await r.recorder._bookmark.put(session, paused=False)
         received = session.taken
         mark = await Recordings(r.house.database).last()
         assert mark is not None
