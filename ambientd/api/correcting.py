@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,10 +13,12 @@ from ambientd.api.body import json_object
 from ambientd.api.history import record_fields
 from ambientd.api.origin import peer
 from ambientd.api.reach import stored
-from ambientd.api.services import SERVICES
+from ambientd.api.services import SERVICES, Services
 from ambientd.core import export
 from ambientd.core.access import Permission
 from ambientd.core.correction import LONGEST
+from ambientd.core.final import open_gaps
+from ambientd.core.transcript import Gap
 from ambientd.errors import ClientError
 from ambientd.store.audit import Action
 from ambientd.store.corrections import Corrections, Revisions
@@ -36,7 +39,7 @@ async def read(request: web.Request) -> web.Response:
     await services.audit.record(
         actor=actor(request, "client"), action=Action.TRANSCRIPT_READ, object=session_id, origin=peer(request)
     )
-    return web.json_response(_told(session_id, await Corrections(services.database).of(session_id)))
+    return await _answer(services, session_id)
 
 
 @routes.put("/api/v1/sessions/{session_id}/correction")
@@ -46,8 +49,7 @@ async def change(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     session_id = (await stored(request, Permission.AMEND)).session_id
     tier, revision, texts = _asked(await json_object(request))
-    corrections = Corrections(services.database)
-    await corrections.put(
+    await Corrections(services.database).put(
         session_id,
         tier=tier,
         revision=revision,
@@ -57,7 +59,7 @@ async def change(request: web.Request) -> web.Response:
         at=datetime.now(UTC),
     )
     services.sync.wake()  # a delivery that waited for a second hearing waits no more
-    return web.json_response(_told(session_id, await corrections.of(session_id)))
+    return await _answer(services, session_id)
 
 
 @routes.post("/api/v1/sessions/{session_id}/review")
@@ -70,7 +72,9 @@ async def approve(request: web.Request) -> web.Response:
         session_id, actor=actor(request, "client"), origin=peer(request), at=datetime.now(UTC)
     )
     services.sync.wake()
-    return web.json_response(record_fields(await stored(request, Permission.AMEND)))
+    return web.json_response(
+        record_fields(await stored(request, Permission.AMEND), delivers=services.sync.delivers)
+    )
 
 
 def _asked(fields: dict[str, object]) -> tuple[str, int, dict[int, str]]:
@@ -92,7 +96,15 @@ def _asked(fields: dict[str, object]) -> tuple[str, int, dict[int, str]]:
     return str(tier), revision, texts
 
 
-def _told(session_id: str, found: Revisions) -> dict[str, Any]:
+async def _answer(services: Services, session_id: str) -> web.Response:
+    found = await Corrections(services.database).of(session_id)
+    gaps = await services.lines.gaps(session_id)
+    if found.tier == "refined":
+        gaps = open_gaps(found.heard, gaps)
+    return web.json_response(_told(session_id, found, gaps))
+
+
+def _told(session_id: str, found: Revisions, gaps: Sequence[Gap]) -> dict[str, Any]:
     return {
         "session_id": session_id,
         "tier": found.tier,
@@ -102,6 +114,7 @@ def _told(session_id: str, found: Revisions) -> dict[str, Any]:
             {**export.line_fields(line), "heard": line.text, "text": found.texts.get(line.index, line.text)}
             for line in found.heard
         ],
+        "gaps": [export.gap_fields(gap) for gap in gaps],
         "history": [
             {
                 "revision": each.revision,

@@ -39,7 +39,8 @@ async def page(request: web.Request) -> web.Response:
 
     ``state``, ``room``, ``refinement``, ``delivery``, ``progress``: only those.
     """
-    sessions = request.app[SERVICES].sessions
+    services = request.app[SERVICES]
+    sessions, delivers = services.sessions, services.sync.delivers
     limit, wanted = _limit(request), _wanted(request)
     found = await sessions.list_sessions(
         limit,
@@ -49,7 +50,7 @@ async def page(request: web.Request) -> web.Response:
     )
     return web.json_response(
         {
-            "sessions": [record_fields(record) for record in found],
+            "sessions": [record_fields(record, delivers=delivers) for record in found],
             "total": await sessions.count(wanted),
             "next": cursor(found[-1]) if len(found) == limit else None,
         }
@@ -60,7 +61,8 @@ async def page(request: web.Request) -> web.Response:
 @allows(Permission.READ)
 async def one(request: web.Request) -> web.Response:
     """One session and its figures."""
-    return web.json_response(record_fields(await stored(request, Permission.READ)))
+    record = await stored(request, Permission.READ)
+    return web.json_response(record_fields(record, delivers=request.app[SERVICES].sync.delivers))
 
 
 @routes.get("/api/v1/sessions/{session_id}/transcript")
@@ -138,7 +140,7 @@ def _wanted(request: web.Request) -> Wanted:
         refinement=_one_of(Refinement, request, "refinement"),
         delivery=_one_of(UploadStatus, request, "delivery"),
         owner=only_owner(request, Permission.READ),
-        progress=None if (wanted := _one_of(Progress, request, "progress")) is None else (wanted,),
+        progress=_progress(request),
     )
 
 
@@ -152,8 +154,23 @@ def _one_of(kind: type[E], request: web.Request, name: str) -> E | None:
         raise ClientError(f"bad_{name}", f"no such {name}", hint=f"Use one of {', '.join(kind)}.") from None
 
 
-def record_fields(record: SessionRecord) -> dict[str, Any]:
-    """One session as the list shows it."""
+def _progress(request: web.Request) -> tuple[Progress, ...] | None:
+    """Without a centre nothing waits for it: what is in the outbox is recorded, and no more."""
+    wanted = _one_of(Progress, request, "progress")
+    if wanted is None:
+        return None
+    if request.app[SERVICES].sync.delivers:
+        return (wanted,)
+    return tuple(each for each in Progress if _shown(each) is wanted)
+
+
+def _shown(progress: Progress) -> Progress:
+    """How far a session has come where there is no centre."""
+    return Progress.RECORDED if progress in {Progress.WAITING, Progress.REVIEW} else progress
+
+
+def record_fields(record: SessionRecord, *, delivers: bool) -> dict[str, Any]:
+    """One session as the list shows it.  ``delivers``: whether there is a centre."""
     ended_at = record.ended_at
     duration = ((ended_at or datetime.now(UTC)) - record.connected_at).total_seconds()
     return {
@@ -172,7 +189,7 @@ def record_fields(record: SessionRecord) -> dict[str, Any]:
         "ephemeral": record.ephemeral,
         "refinement": record.refinement,
         "delivery": record.delivery,
-        "progress": record.progress,
+        "progress": _shown(record.progress) if not delivers else record.progress,
         "reviewed_at": record.reviewed_at.isoformat() if record.reviewed_at else None,
         "revision": record.revision,
         "total_chunks": record.total_chunks,

@@ -39,7 +39,12 @@ async def find(request: web.Request) -> web.Response:
     )
     found = await search(services.database, words, limit=limit, owner=only_owner(request, Permission.READ))
     return web.json_response(
-        {"sessions": [{**record_fields(each.record), "passage": each.passage} for each in found]}
+        {
+            "sessions": [
+                {**record_fields(each.record, delivers=services.sync.delivers), "passage": each.passage}
+                for each in found
+            ]
+        }
     )
 
 

@@ -78,6 +78,11 @@ class Deliveries(Protocol):
         """Go on."""
         ...
 
+    @property
+    def delivers(self) -> bool:
+        """Whether there is a centre."""
+        ...
+
     def wake(self) -> None:
         """Something has changed in the outbox: look now."""
         ...

@@ -53,6 +53,8 @@ def one_row(text: str) -> str:
 
 
 def _rewritten(line: Line, text: str) -> Line:
+    # The marks count words that are others now, and whoever wrote the text has decided about them.
+    line = replace(line, suggestions=(), corrections=())
     if not text:
         return replace(line, text="", segments=())
     words = _timed(line, text.split(" "))

@@ -59,11 +59,13 @@ def as_dict(session: SessionRecord, lines: Sequence[Line], gaps: Sequence[Gap]) 
         "model": session.model,
         "text": full_text(line.text for line in lines),
         "lines": [line_fields(line) for line in lines],
-        "gaps": [
-            {"start_time": seconds(gap.start), "end_time": seconds(gap.end), "reason": gap.reason}
-            for gap in gaps
-        ],
+        "gaps": [gap_fields(gap) for gap in gaps],
     }
+
+
+def gap_fields(gap: Gap) -> dict[str, Any]:
+    """One gap, ready for JSON."""
+    return {"start_time": seconds(gap.start), "end_time": seconds(gap.end), "reason": gap.reason}
 
 
 def line_fields(line: Line) -> dict[str, Any]:

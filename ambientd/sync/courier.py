@@ -61,6 +61,11 @@ class Courier:
         self._breaker = Breaker(backoff, time.monotonic, random.random)
         self._line: tuple[Uploader, Listener] | None = None
 
+    @property
+    def delivers(self) -> bool:
+        """Whether there is a centre."""
+        return self._route is not None
+
     def wake(self) -> None:
         """Something has changed in the outbox: look now."""
         self._event.set()

@@ -92,11 +92,14 @@ async def test_whoever_has_read_it_says_so(visit: Any) -> None:
 
 
 async def test_the_list_can_be_narrowed_by_progress(visit: Any) -> None:
+    """Without a centre nothing waits for it."""
+    _, recorded = await call(visit, "GET", "/api/v1/sessions?progress=recorded")
     _, waiting = await call(visit, "GET", "/api/v1/sessions?progress=waiting")
     _, answered = await call(visit, "GET", "/api/v1/sessions?progress=answered")
     status, _ = await call(visit, "GET", "/api/v1/sessions?progress=lost")
 
-    assert [each["session_id"] for each in waiting["sessions"]] == ["visit"]
+    assert [each["progress"] for each in recorded["sessions"]] == ["recorded"]
+    assert waiting["sessions"] == []
     assert (answered["sessions"], answered["total"], status) == ([], 0, 400)
     assert await visit.sessions.count(Wanted(progress=(Progress.WAITING,))) == 1
 

@@ -4,11 +4,12 @@ import { $, fill, h } from "./dom.js";
 import { Refusal, ask, onLockedOut } from "./api.js";
 import { buildBar } from "./bar.js";
 import { buildNow } from "./now.js";
+import { can, me } from "./me.js";
 import { busy } from "./recorder.js";
 import { loadStrings, t } from "./text.js";
 
-const VIEWS = ["now", "visits", "box"];
-let me = null;
+const NEEDS = { now: "record", visits: "read", box: "see_box" };
+let views = [];
 
 async function setUp() {
   await loadStrings();
@@ -21,14 +22,13 @@ async function setUp() {
   document.title = t("title");
   onLockedOut(showEntry);
   try {
-    me = await ask("/api/v1/me", { quiet: true });
+    Object.assign(me, await ask("/api/v1/me", { quiet: true }));
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     if (error.status === 401) {
       await showEntry(error);
       return;
     }
-    me = { local: true, name: "", permissions: null }; // a box without accounts, or one that is not reached: told below
   }
   await enter();
 }
@@ -36,25 +36,28 @@ async function setUp() {
 async function enter() {
   const nav = $("nav");
   nav.setAttribute("aria-label", t("nav.label"));
-  fill(nav, VIEWS.map((name) => h("a", { href: `#${name}`, id: `nav-${name}`, text: t(`nav.${name}`) })));
+  views = Object.keys(NEEDS).filter((name) => can(NEEDS[name]));
+  fill(nav, views.map((name) => h("a", { href: `#${name}`, id: `nav-${name}`, text: t(`nav.${name}`) })));
   nav.hidden = false;
-  await buildNow($("now"));
-  buildBar();
+  if (can("record")) {
+    await buildNow($("now"));
+    buildBar();
+  }
   window.addEventListener("hashchange", route);
   await route();
 }
 
 /* Modules of other views come when they are first opened: a visit begins with as little as possible. */
 const OPEN = {
-  visits: async (rest) => (await import("./visits.js")).openVisits($("visits"), rest, me),
-  box: async (rest) => (await import("./box.js")).openBox($("box"), rest, me),
+  visits: async (rest) => (await import("./visits.js")).openVisits($("visits"), rest),
+  box: async (rest) => (await import("./box.js")).openBox($("box"), rest),
 };
 
 async function route() {
   const [name, ...rest] = location.hash.slice(1).split("/");
-  const view = VIEWS.includes(name) ? name : "now";
-  for (const each of [...VIEWS, "entry"]) $(each).hidden = each !== view;
-  for (const each of VIEWS) {
+  const view = views.includes(name) ? name : views[0];
+  for (const each of [...Object.keys(NEEDS), "entry"]) $(each).hidden = each !== view;
+  for (const each of views) {
     if (each === view) $(`nav-${each}`).setAttribute("aria-current", "page");
     else $(`nav-${each}`).removeAttribute("aria-current");
   }
@@ -65,7 +68,7 @@ async function route() {
 
 async function showEntry(refusal) {
   if (busy()) return; // a visit under way goes on; its socket stays open
-  for (const each of VIEWS) $(each).hidden = true;
+  for (const each of Object.keys(NEEDS)) $(each).hidden = true;
   $("nav").hidden = true;
   $("entry").hidden = false;
   (await import("./entry.js")).openEntry($("entry"), refusal);

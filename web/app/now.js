@@ -150,6 +150,7 @@ async function look() {
     if (!(error instanceof Refusal)) throw error;
     room = null;
     form.roomState.textContent = error.status === 0 ? error.message : t("now.room_none");
+    form.room.closest(".choice").hidden = error.status === 404; // a box that knows of none
   }
   if (recorder.phase !== "idle") return;
   const never = room === null || room.state === "unavailable";
