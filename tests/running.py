@@ -25,6 +25,8 @@ class Daemon:
     state: Path
     models: Path
     environment: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = ("-m", "ambientd")
+    """What Python runs: the daemon, or one with an engine that makes its words up."""
     process: subprocess.Popen[str] | None = None
     port: int = 0
 
@@ -58,7 +60,7 @@ class Daemon:
         with (self.state / "log").open("a") as log:
             begin = log.tell()
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ambientd"],
+                [sys.executable, *self.program],
                 cwd=ROOT,
                 env=environment,
                 stderr=log,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
 
@@ -58,6 +59,7 @@ async def status(request: web.Request) -> web.Response:
                 "partial_interval": round(min(capacity.preview_interval, 3600.0), 1),
                 "loop_delay_max": round(about.loop_delay(), 4),
             },
+            "cpu": {"seconds": round(time.process_time(), 3), "cores": len(os.sched_getaffinity(0))},
             "disk": {"free_bytes": services.disk.free, "low_water_bytes": services.disk.low_water},
             "clock": {
                 "utc": datetime.now(UTC).isoformat(timespec="seconds"),

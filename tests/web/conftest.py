@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ import pytest
 import pytest_asyncio
 from chromium import CHROMIUM, FAKE_MICROPHONE, QUIET, OpenPage
 from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from recorded import box_at, talk
+from running import Daemon
 from scripted_server import ScriptedServer
 
 
@@ -80,3 +82,18 @@ async def open_page(
 
         yield opened
         assert [fault for fault in faults if not any(words in fault for words in expected)] == []
+
+
+@pytest.fixture(scope="session")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A box with the room's page, whose engine hears the same visit whatever is said."""
+    box = box_at(tmp_path_factory.mktemp("room"))
+    box.start()
+    yield box
+    box.stop()
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Speech for the fake microphone."""
+    return talk(tmp_path_factory.mktemp("sound"))

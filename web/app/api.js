@@ -1,5 +1,6 @@
 /* What the page asks of the box. */
 
+import { me } from "./me.js";
 import { t } from "./text.js";
 
 export class Refusal extends Error {
@@ -18,7 +19,8 @@ export function onLockedOut(act) {
   lockedOut = act;
 }
 
-export async function ask(path, { method = "GET", body, headers = {}, quiet = false } = {}) {
+export async function ask(path, { method = "GET", body, headers = {}, quiet = false, background = false } = {}) {
+  if (background) headers = { ...headers, "Ambientd-Background": "1" }; // nobody is at work: it keeps no log-in awake
   let answer;
   try {
     answer = await fetch(path, {
@@ -49,10 +51,16 @@ export const post = (path, body) => ask(path, { method: "POST", body: body ?? {}
 
 export const session = (id) => `/api/v1/sessions/${encodeURIComponent(id)}`;
 
-export function socketAddress(path, query = {}) {
+/* The address of a WebSocket.  Over the network it is opened by a ticket that is good for once: a cookie alone would go
+   along with any page's. */
+export async function socketAddress(path, query = {}) {
   const url = new URL(path, location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  if (!me.local) {
+    const { ticket } = await ask("/api/v1/tickets", { method: "POST", body: { purpose: path.split("/")[2] }, background: true });
+    url.searchParams.set("ticket", ticket);
+  }
   return url.href;
 }
 

@@ -4,7 +4,7 @@
    power failed goes on from its last stored line.  Where the session has ended meanwhile (it waits for a lost client
    only so long), the conversation goes on in a new one, from the very sample that is missing. */
 
-import { ask, session, socketAddress } from "./api.js";
+import { Refusal, ask, session, socketAddress } from "./api.js";
 
 const RATE = 16000;
 const BYTES = 2 * RATE; // of a second
@@ -41,11 +41,20 @@ export class Link {
     this.open();
   }
 
-  open() {
+  async open() {
     if (this.finished) return;
     const again = this.token !== "";
     const path = again ? `/ws/transcribe/${this.id}` : "/ws/transcribe";
-    const socket = new WebSocket(socketAddress(path, { ...this.query, ...(again && { resume: 1 }) }));
+    let address;
+    try {
+      address = await socketAddress(path, { ...this.query, ...(again && { resume: 1 }) });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.closed(1006, error.message, again);
+      return;
+    }
+    if (this.finished) return;
+    const socket = new WebSocket(address);
     this.socket = socket;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {

@@ -1,15 +1,18 @@
 /* The page: who is here, which view is open. */
 
 import { $, fill, h } from "./dom.js";
-import { Refusal, ask, onLockedOut } from "./api.js";
+import { Refusal, ask, onLockedOut, post } from "./api.js";
 import { buildBar } from "./bar.js";
-import { buildNow } from "./now.js";
 import { can, me } from "./me.js";
-import { busy } from "./recorder.js";
+import { failed } from "./notices.js";
+import { buildNow } from "./now.js";
+import { busy, recorder } from "./recorder.js";
 import { loadStrings, t } from "./text.js";
 
 const NEEDS = { now: "record", visits: "read", box: "see_box" };
+const IDLE_CHECK_MS = 15000;
 let views = [];
+let shut = false; // whether the way in is shown instead of the views
 
 async function setUp() {
   await loadStrings();
@@ -21,6 +24,11 @@ async function setUp() {
   });
   document.title = t("title");
   onLockedOut(showEntry);
+  await whoIsHere();
+}
+
+/* Anybody who is known gets his views; anybody else the way in. */
+async function whoIsHere() {
   try {
     Object.assign(me, await ask("/api/v1/me", { quiet: true }));
   } catch (error) {
@@ -29,31 +37,59 @@ async function setUp() {
       await showEntry(error);
       return;
     }
+    // A box without accounts, or one that is not reached: what is asked next tells.
   }
-  await enter();
+  if (me.locked) await showEntry(new Refusal(401, "locked", ""));
+  else await enter();
 }
 
+let built = false;
+
 async function enter() {
+  shut = false;
+  views = Object.keys(NEEDS).filter((name) => can(NEEDS[name]));
   const nav = $("nav");
   nav.setAttribute("aria-label", t("nav.label"));
-  views = Object.keys(NEEDS).filter((name) => can(NEEDS[name]));
   fill(nav, views.map((name) => h("a", { href: `#${name}`, id: `nav-${name}`, text: t(`nav.${name}`) })));
   nav.hidden = false;
-  if (can("record")) {
+  showPerson();
+  if (!built && can("record")) {
+    built = true;
     await buildNow($("now"));
     buildBar();
   }
-  window.addEventListener("hashchange", route);
   await route();
+}
+
+function showPerson() {
+  const act = (path) => async () => {
+    try {
+      await post(path);
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    if (path.endsWith("logout")) location.reload();
+    else await showEntry(new Refusal(401, "locked", ""));
+  };
+  fill($("person"), !me.local && [
+    h("span", { class: "person-name", dir: "auto", text: me.name }),
+    h("button", { id: "lock", class: "quiet", text: t("lock.now"), onclick: act("/api/v1/lock") }),
+    me.kind === "account" && h("button", { id: "log-out", class: "quiet", text: t("entry.out"), onclick: async () => {
+      if (busy() && recorder.source === "device") failed(new Refusal(409, "busy", t("entry.out_busy")));
+      else await act("/api/v1/logout")();
+    } }),
+  ]);
 }
 
 /* Modules of other views come when they are first opened: a visit begins with as little as possible. */
 const OPEN = {
   visits: async (rest) => (await import("./visits.js")).openVisits($("visits"), rest),
-  box: async (rest) => (await import("./box.js")).openBox($("box"), rest),
+  box: async () => (await import("./box.js")).openBox($("box")),
 };
 
 async function route() {
+  if (shut) return;
   const [name, ...rest] = location.hash.slice(1).split("/");
   const view = views.includes(name) ? name : views[0];
   for (const each of [...Object.keys(NEEDS), "entry"]) $(each).hidden = each !== view;
@@ -65,13 +101,37 @@ async function route() {
   document.body.dataset.view = view;
   await OPEN[view]?.(rest.map(decodeURIComponent));
 }
+window.addEventListener("hashchange", route);
 
+/* A recording goes on behind it, and the bar stays. */
 async function showEntry(refusal) {
-  if (busy()) return; // a visit under way goes on; its socket stays open
+  if (shut) return;
+  shut = true;
   for (const each of Object.keys(NEEDS)) $(each).hidden = true;
   $("nav").hidden = true;
+  $("person").replaceChildren();
+  $("notices").replaceChildren();
   $("entry").hidden = false;
-  (await import("./entry.js")).openEntry($("entry"), refusal);
+  document.body.dataset.view = "entry";
+  document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
+  (await import("./entry.js")).openEntry($("entry"), refusal, async () => {
+    const before = me.id;
+    shut = false;
+    await whoIsHere();
+    // What another person had open must not stand in the page of the next.
+    if (built && before && me.id !== before && !busy()) location.reload();
+  });
 }
+
+/* A log-in that was locked for idleness is shown as locked, not only at the next tap. */
+setInterval(async () => {
+  if (shut || me.local || document.visibilityState !== "visible") return;
+  try {
+    const now = await ask("/api/v1/me", { background: true });
+    if (now.locked) await showEntry(new Refusal(401, "locked", ""));
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error; // 401 has shown the way in already
+  }
+}, IDLE_CHECK_MS);
 
 setUp();

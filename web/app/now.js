@@ -145,7 +145,7 @@ function showSource() {
 async function look() {
   showAgain();
   try {
-    room = await ask("/api/v1/microphone", { quiet: true });
+    room = await ask("/api/v1/microphone", { quiet: true, background: true });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     room = null;
@@ -158,7 +158,7 @@ async function look() {
   form.looked = form.looked || room !== null;
   form.room.disabled = never;
   form.roomState.className = never ? "hint bad" : "hint";
-  if (room !== null) form.roomState.textContent = never ? (room.remedy ?? t("now.room_none")) : (room.device ?? t("now.room_ready"));
+  if (room !== null) form.roomState.textContent = never ? (room.remedy ?? t("now.room_none")) : (room.device?.name ?? t("now.room_ready"));
   // The room's microphone hears both people and outlives the tablet: the better choice where there is one.
   if (first && !never) form.room.checked = true;
   if (never && !form.device.disabled) form.device.checked = true;

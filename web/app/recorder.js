@@ -163,9 +163,21 @@ export function joinRoom({ session_id: id, ephemeral = false }) {
   listen(id);
 }
 
-function listen(id) {
+async function listen(id) {
   recorder.id = id;
-  const socket = new WebSocket(socketAddress(`/ws/listen/${encodeURIComponent(id)}`, QUERY));
+  const turn = {};
+  ear = turn;
+  let address;
+  try {
+    address = await socketAddress(`/ws/listen/${encodeURIComponent(id)}`, { refined: 1 });
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    problem("connection.room", "warning");
+    setTimeout(() => { if (turn === ear) listen(id); }, RELISTEN_MS);
+    return;
+  }
+  if (turn !== ear) return;
+  const socket = new WebSocket(address);
   ear = socket;
   let fault = "";
   socket.onmessage = ({ data }) => {
@@ -357,7 +369,7 @@ export async function discard() {
   link?.drop();
   const listening = ear;
   ear = null;
-  listening?.close(1000);
+  listening?.close?.(1000);
   closeMicrophone();
   finish();
   clear();
@@ -366,7 +378,7 @@ export async function discard() {
 /* Back to the form of a new visit. */
 export function clear() {
   link = null;
-  ear?.close(1000);
+  ear?.close?.(1000);
   ear = null;
   recorder.lines = [];
   recorder.partial = null;

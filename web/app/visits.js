@@ -59,7 +59,7 @@ function build(view) {
 async function refresh() {
   if (searched !== null) return;
   try {
-    const page = await ask(`/api/v1/sessions?limit=${PAGE}${wanted && `&progress=${wanted}`}`);
+    const page = await ask(`/api/v1/sessions?limit=${PAGE}${wanted && `&progress=${wanted}`}`, { background: true });
     ({ sessions: shown, next, total } = page);
     draw();
   } catch (error) {
