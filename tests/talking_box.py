@@ -75,7 +75,7 @@ def main() -> int:
     warming.Loading = lambda *_, **__: None
     daemon.VoiceDetector = Detector
     daemon.ordinary_words = lambda _weights: frozenset()
-    daemon.models.resolve = lambda name, _quantisation, folder, *_others: folder / f"{name}.bin"
+    daemon.models.resolve = lambda name, _quantisation, folder, *_: folder / f"{name}.bin"
     return __main__.main()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -26,13 +25,14 @@ from ambientd.api import (
     people,
     purging,
     search,
+    site,
     status,
     stream,
     sync,
     transcriptions,
     vocabulary,
 )
-from ambientd.api.access import Answer, access, open_to_all
+from ambientd.api.access import access
 from ambientd.api.faults import faults
 from ambientd.api.network import NETWORK, harden, meant_for_us
 from ambientd.api.services import SERVICES, Services
@@ -86,21 +86,5 @@ def application(services: Services) -> web.Application:
     for room in ROOMS:
         app.add_routes(room.routes)
     if services.web:
-        _add_pages(app, services.web)
+        app.add_routes(site.routes(services.web, PAGE_HEADERS))
     return app
-
-
-def _add_pages(app: web.Application, folder: Path) -> None:
-    """A route for each file there is now: no path a client can make up ever reaches the file system."""
-
-    def serve(path: Path) -> Answer:
-        @open_to_all
-        async def page(_request: web.Request) -> web.StreamResponse:
-            return web.FileResponse(path, headers=PAGE_HEADERS)
-
-        return page
-
-    app.router.add_get("/", serve(folder / "index.html"))
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            app.router.add_get(f"/{path.relative_to(folder).as_posix()}", serve(path))

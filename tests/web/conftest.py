@@ -71,7 +71,10 @@ async def open_page(
                 await context.add_init_script(script)
             page = await context.new_page()
             address = url or server.url
-            own = (address.rsplit("/", 1)[0], server.url, "data:", "blob:")
+            origin = (
+                "/".join(address.split("/")[:3]) if address.startswith("http") else address.rsplit("/", 1)[0]
+            )
+            own = (origin, server.url, "data:", "blob:")
             page.on("pageerror", lambda error: faults.append(str(error)))
             page.on("console", lambda line: line.type == "error" and faults.append(line.text))
             page.on("request", lambda request: request.url.startswith(own) or faults.append(request.url))

@@ -15,6 +15,8 @@ from running import Daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+expect.set_options(timeout=20_000)  # a machine with two cores runs the box and the browser
+
 ABSENT = "404"
 """What a box without a part answers to a page that asks for it."""
 
@@ -115,11 +117,11 @@ async def test_a_network_that_is_away_loses_nothing(open_page: OpenPage, room: D
     await asyncio.sleep(2)
 
     wire.close()
-    await expect(page.locator("#now .notices")).to_contain_text("Recording goes on here")
+    await expect(page.locator("#problems")).to_contain_text("Recording goes on here")
     await asyncio.sleep(5)
     await expect(page.locator("#bar")).to_have_attribute("data-phase", "recording")
     await wire.open()
-    await expect(page.locator("#now .notices")).not_to_contain_text("Recording goes on here", timeout=15_000)
+    await expect(page.locator("#problems")).not_to_contain_text("Recording goes on here", timeout=15_000)
     await asyncio.sleep(1)
     spent = time.monotonic() - began
     await stop(page)
@@ -145,7 +147,7 @@ async def test_away_for_longer_than_the_box_waits_the_visit_goes_on_as_a_second_
     wire.close()
     await asyncio.sleep(4)
     await wire.open()
-    await expect(page.locator("#now .notices")).to_contain_text("goes on as a second one", timeout=15_000)
+    await expect(page.locator("#problems")).to_contain_text("goes on as a second one", timeout=15_000)
     await asyncio.sleep(1)
     spent = time.monotonic() - began
     await stop(page)
@@ -256,7 +258,7 @@ async def test_a_muted_microphone_is_noticed_while_it_records(
     silence = write_wav(tmp_path / "silence.wav", speech(30) * 0)
     page = await open_page(f"{room.url}/", microphone=silence, may_complain_of=ABSENT)
     await start(page)
-    await expect(page.locator("#now .notices")).to_contain_text("The microphone is muted", timeout=12_000)
+    await expect(page.locator("#problems")).to_contain_text("The microphone is muted", timeout=12_000)
     await expect(page.locator(".level")).to_have_attribute("aria-valuetext", "silence")
     await stop(page)
 
@@ -284,13 +286,13 @@ async def test_a_microphone_that_is_taken_away_comes_back_by_itself(
         track.stop();
         track.dispatchEvent(new Event('ended'));
     }""")
-    await expect(page.locator("#now .notices")).to_contain_text("unplugged")
+    await expect(page.locator("#problems")).to_contain_text("unplugged")
     await asyncio.sleep(3)
     await page.evaluate("""() => {
         globalThis.unplugged = false;
         navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
     }""")
-    await expect(page.locator("#now .notices")).not_to_contain_text("unplugged")
+    await expect(page.locator("#problems")).not_to_contain_text("unplugged")
     await asyncio.sleep(2)
     await stop(page)
 

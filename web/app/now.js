@@ -20,7 +20,7 @@ let problems;
 let paper;
 
 export async function buildNow(place) {
-  problems = h("div", { class: "notices" });
+  problems = h("div", { class: "notices", id: "problems" });
   const live = h("section", { class: "live", "aria-labelledby": "live-title" },
     h("h1", { id: "live-title", class: "unseen", text: t("now.live") }));
   paper = new Paper(live);
@@ -88,6 +88,7 @@ function buildForm() {
     ephemeral: h("input", { type: "checkbox", id: "ephemeral" }),
     go: doing(t("now.start"), begin, { class: "start", id: "start" }),
     again: h("div", { class: "notices" }),
+    busy: h("div", { class: "notices" }),
     note: h("div", { class: "notices", id: "start-note" }),
   };
   form.device.checked = true;
@@ -95,7 +96,7 @@ function buildForm() {
   navigator.mediaDevices?.addEventListener?.("devicechange", fillDevices);
   fillDevices();
   const card = h("section", { class: "card start-card", "aria-labelledby": "start-title" },
-    form.again,
+    form.again, form.busy,
     h("h1", { id: "start-title", text: t("now.title") }),
     h("fieldset", {}, h("legend", { text: t("now.microphone") }),
       h("div", { class: "choices" },
@@ -163,7 +164,7 @@ async function look() {
   if (first && !never) form.room.checked = true;
   if (never && !form.device.disabled) form.device.checked = true;
   showSource();
-  fill(form.note, room?.session && notice({
+  fill(form.busy, room?.session && notice({
     kind: "warning", text: t("now.room_busy", { since: moment(room.session.started_at, { timeStyle: "short" }) }),
     action: { label: t("now.join"), act: () => joinRoom(room.session) },
   }));

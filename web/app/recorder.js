@@ -115,7 +115,7 @@ async function openDevice(deviceId, wishes, ephemeral, before) {
         keep({ id, token, deviceId, ephemeral, wishes });
         if (recorder.phase === "starting") {
           opened = true;
-          microphone.expect();
+          microphone.begin();
           setPhase("recording");
         }
       },

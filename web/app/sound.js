@@ -143,7 +143,7 @@ export class Microphone {
 
   async resume() {
     this.paused = false;
-    this.expect();
+    this.begin();
     this.track.enabled = true;
     this.node.port.postMessage("resume");
     if (this.gone) await this.replace();
@@ -218,8 +218,13 @@ export class Microphone {
     if (this.context.state !== "running" && !this.ended) this.on.problem("microphone.stopped", again);
   }
 
-  expect() {
+  /* From now on every second counts. */
+  begin() {
     this.frameAt = Date.now();
+    this.expect();
+  }
+
+  expect() {
     this.soundAt = performance.now();
     this.loudest = 0;
   }

@@ -1,6 +1,6 @@
 /* Words, numbers and times in the reader's language.  Each language is one file of strings/. */
 
-export const LANGUAGES = { en: "English" };
+export const LANGUAGES = { en: "English", de: "Deutsch" };
 const CHOSEN = "ambientd.language"; // a preference, not a secret: it may outlive the tab
 
 let strings = {};

@@ -154,8 +154,8 @@ async function remove(record) {
   if (!sure) return;
   await ask(`${session(mine.id)}${delivered ? "" : "?undelivered=1"}`, { method: "DELETE" });
   visit = null;
+  window.addEventListener("hashchange", () => show(t("delete.done")), { once: true }); // a change of view clears notices
   location.hash = "#visits";
-  show(t("delete.done"));
   mine.changedList();
 }
 
