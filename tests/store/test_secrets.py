@@ -1,0 +1,52 @@
+"""What the box keeps sealed for itself: unreadable on the disk, and not lost by a change of key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ambientd.errors import StoreUnavailable
+from ambientd.store import rotation
+from ambientd.store.database import open_database
+from ambientd.store.facts import fact, remember
+from ambientd.store.secrets_of_box import Secrets
+
+SECRET = b"-----BEGIN PRIVATE KEY----- of the box"
+
+
+async def test_it_comes_back_and_cannot_be_read_on_the_disk(path: Path) -> None:
+    async with open_database(path) as database:
+        assert await Secrets(database).get("authority") is None
+        await Secrets(database).keep("authority", SECRET)
+    async with open_database(path) as database:
+        assert await Secrets(database).get("authority") == SECRET
+    for file in path.parent.iterdir():
+        if file.is_file() and file.name != "box.key":
+            assert b"PRIVATE KEY" not in file.read_bytes()
+
+
+async def test_a_change_of_key_takes_it_along(path: Path) -> None:
+    async with open_database(path) as database:
+        await Secrets(database).keep("authority", SECRET)
+    await rotation.rotate(path, force=True)
+    async with open_database(path) as database:
+        assert await Secrets(database).get("authority") == SECRET
+
+
+async def test_it_opens_under_its_own_name_only(path: Path) -> None:
+    async with open_database(path) as database:
+        await Secrets(database).keep("authority", SECRET)
+
+        async def swap(connection) -> None:
+            await remember(connection, "sealed:other", str(await fact(connection, "sealed:authority")))
+
+        await database.transact(swap)
+        with pytest.raises(StoreUnavailable):
+            await Secrets(database).get("other")
+
+
+async def test_one_that_was_damaged_does_not_stop_a_change_of_key(path: Path) -> None:
+    async with open_database(path) as database:
+        await database.transact(lambda connection: remember(connection, "sealed:authority", "bm9uc2Vuc2U="))
+    await rotation.rotate(path, force=True)
