@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from ambientd.core.audio import RATE, Samples
 from ambientd.core.microphone import Gap, Sound
 
 PROGRAM = Path(__file__).parent / "capture" / "clocked_child.py"
+
+EARLY = 0.15
+"""Share of the kills that come before there is any sound."""
 
 Taker = Callable[[Sound | Gap], Awaitable[None]]
 
@@ -96,15 +99,25 @@ class Room:
 
 
 async def listen_while_killed(
-    room: Room, take: Taker, *, seconds: float, kills: int, choice: Choice | None = None, seed: int = 1
+    room: Room,
+    take: Taker,
+    *,
+    seconds: float,
+    kills: int,
+    life: tuple[float, float],
+    choice: Choice | None = None,
+    seed: int = 1,
 ) -> Account:
-    """Listens for so many seconds while the process is killed so many times."""
+    """Listens for at least so many seconds while the process is killed so many times.
+
+    ``life``: seconds that a process is let live, at least and at most.
+    """
     account, chance = Account(), random.Random(seed)  # noqa: S311  # no secret
     async with (
         open_microphone(choice or Choice(), start=room.start) as microphone,
         microphone.listen() as hearing,
     ):
-        killer = asyncio.create_task(_kill(room, account, seconds=seconds, kills=kills, chance=chance))
+        killer = asyncio.create_task(_kill(room, account, kills=kills, chance=chance, life=life))
         ender = asyncio.create_task(_end(killer, microphone, hearing.stop, seconds))
         position, begun = 0, 0.0
         async for heard in hearing:
@@ -114,7 +127,7 @@ async def listen_while_killed(
             else:
                 if not account.captured:
                     account.first = room.first(heard.samples)
-                    begun = time.monotonic() - len(heard.samples) / RATE
+                    begun = (room.epoch + account.first * SAMPLE) / 1e9
                 truth = room.at(account.first + position, len(heard.samples))
                 account.wrong += int(np.count_nonzero(np.rint(heard.samples * 32_768) != truth))
                 account.captured += len(heard.samples)
@@ -134,29 +147,33 @@ def _mark(account: Account, position: int, samples: int) -> None:
         account.gaps.append((position, position + samples))
 
 
-async def _kill(room: Room, account: Account, *, seconds: float, kills: int, chance: random.Random) -> None:
-    began = time.monotonic()
-    for moment in sorted(chance.uniform(0.5, max(0.6, seconds - 1.0)) for _ in range(kills)):
-        await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
-        while (
-            child := room.child
-        ) is None:  # it is being left alone: then it is killed soon after it came back
-            await asyncio.sleep(chance.uniform(0.05, 1.0))
-        with suppress(ProcessLookupError):
+async def _kill(
+    room: Room, account: Account, *, kills: int, chance: random.Random, life: tuple[float, float]
+) -> int:
+    """Kills so often; gives how often."""
+    while account.kills < kills:
+        # Now and then while it is still starting, mostly in the middle of its work.
+        early = chance.random() < EARLY
+        patience = chance.uniform(0.0, 0.3) if early else chance.uniform(*life)
+        while room.child is None:  # the device is being left alone
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(patience)
+        if (child := room.child) is not None:
             os.kill(child.pid, signal.SIGKILL)
             account.kills += 1
-        room.child = None  # it cannot be killed twice
+            room.child = None  # it cannot be killed twice
+    return kills
 
 
 async def _end(
-    killer: asyncio.Task[None], microphone: Microphone, stop: Callable[[], None], seconds: float
+    killer: asyncio.Task[int], microphone: Microphone, stop: Callable[[], None], seconds: float
 ) -> None:
     """Stops when the time is up and every kill was done and survived."""
     began = time.monotonic()
     await asyncio.wait({killer})
     await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
     async with asyncio.timeout(60):
-        while microphone.state.status != "live":
+        while microphone.state.restarts < killer.result() or microphone.state.status != "live":
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     stop()

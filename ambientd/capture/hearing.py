@@ -27,7 +27,7 @@ class Hearing:
         self._stir = asyncio.Event()
         self.stopped = False
         self.dropped = 0
-        """Samples that were thrown away because nobody took them."""
+        """Samples missing for this listener alone: it did not take them in time, or ceased to listen in a gap."""
 
     async def __aiter__(self) -> AsyncIterator[Sound | Gap]:
         """What comes, in order; ends once :meth:`stop` was called and all is taken."""
@@ -45,7 +45,8 @@ class Hearing:
     def stop(self) -> None:
         """See the protocol."""
         if not self.stopped:
-            if missing := self._missing():
+            if self._heard and (missing := self._missing()):
+                self.dropped += missing
                 self._miss(missing)
             self.stopped = True
             self._stir.set()

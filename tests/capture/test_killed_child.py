@@ -15,7 +15,7 @@ async def nothing(_heard: Sound | Gap) -> None:
 async def test_whenever_the_process_is_killed_captured_and_missing_add_up_to_the_sample():
     quick = Choice(restart_first=0.3, restart_most=0.6)
 
-    account = await listen_while_killed(Room(), nothing, seconds=8, kills=6, choice=quick)
+    account = await listen_while_killed(Room(), nothing, seconds=6, kills=6, life=(0.3, 1.2), choice=quick)
 
     assert account.kills == 6
     assert account.restarts == 6

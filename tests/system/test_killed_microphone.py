@@ -98,7 +98,9 @@ async def test_every_gap_is_marked_and_the_words_outside_the_gaps_are_right(
     room = Room(pcm)
     # In the short run the pauses between attempts are short too, so that there is something to be heard.
     choice = Choice() if SECONDS > 60 else Choice(restart_first=0.5, restart_most=1.0)
-    account = await listen_while_killed(room, take, seconds=SECONDS, kills=KILLS, choice=choice, seed=SEED)
+    account = await listen_while_killed(
+        room, take, seconds=SECONDS, kills=KILLS, life=(2.1, 8), choice=choice, seed=SEED
+    )
     taken = session.taken
     lines = await ended(registry, database, session)
     gaps = (await Lines(database).so_far(session.id))[1]
