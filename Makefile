@@ -42,7 +42,7 @@ types: dev  ## check the types
 	$(BIN)/mypy
 
 pages: environment  ## write again what is printed from the code: settings, manual pages, completion
-	$(BIN)/python -m ambientd.api.pages
+	$(BIN)/python -m ambientd.api.declared
 	$(BIN)/python -m ambientd.config.pages
 	$(BIN)/python -m ambientd.ctl.pages
 

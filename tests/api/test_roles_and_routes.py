@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from ambientd.access.gate import Terms
 from ambientd.access.presence import Presences
 from ambientd.api import access as door
-from ambientd.api import pages
+from ambientd.api import declared
 from ambientd.api.access import Need, access, need
 from ambientd.api.app import ROOMS
 from ambientd.api.faults import faults
@@ -134,8 +134,8 @@ async def test_what_changes_something_for_everybody_is_the_operators(doors):
 
 
 def test_the_page_says_what_the_code_says():
-    written = (ROOT / pages.PAGE).read_text()
-    assert written == pages.page(), "write it afresh: python -m ambientd.api.pages"
+    written = (ROOT / declared.PAGE).read_text()
+    assert written == declared.page(), "write it afresh: python -m ambientd.api.declared"
 
 
 def test_no_cross_origin_is_ever_allowed():

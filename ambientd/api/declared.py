@@ -1,4 +1,4 @@
-"""``docs/routes.md``, written from the routes: ``python -m ambientd.api.pages``."""
+"""``docs/routes.md``, written from the routes: ``python -m ambientd.api.declared``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REACH: Final = {Reach.OWN: "own", Reach.VISITS: "own, or shared", Reach.ALL: "a
 _HEAD: Final = """\
 # Who may call what
 
-Written from the code (`python -m ambientd.api.pages`); a test compares. Who is who is told in
+Written from the code (`python -m ambientd.api.declared`); a test compares. Who is who is told in
 [operations.md](operations.md), what the routes take and give in [protocol.md](protocol.md).
 
 A program on the box itself may call everything, about everybody's sessions. From the network each route asks for a
