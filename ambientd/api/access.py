@@ -10,7 +10,7 @@ A route without a declaration answers nobody, and a test finds it.  The declarat
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -39,6 +39,8 @@ class Need:
 
     permissions: tuple[Permission, ...]
     """At least one of these; empty for a route that is open to all."""
+    locked: bool = False
+    """Whether it answers a locked log-in too."""
 
 
 def allows(*permissions: Permission) -> Callable[[Answer], Answer]:
@@ -56,6 +58,12 @@ def allows(*permissions: Permission) -> Callable[[Answer], Answer]:
 def open_to_all(answer: Answer) -> Answer:
     """A route for everybody, also for those who have not shown who they are."""
     vars(answer)[_MARK] = Need(())
+    return answer
+
+
+def even_locked(answer: Answer) -> Answer:
+    """A route that also answers a locked log-in, and itself sees to it that nothing is shown."""
+    vars(answer)[_MARK] = replace(vars(answer)[_MARK], locked=True)
     return answer
 
 
@@ -139,8 +147,8 @@ async def access(request: web.Request, handler: Answer) -> web.StreamResponse:
 def _check(request: web.Request, principal: Principal | None, asked: Need) -> None:
     if principal is None:
         raise unauthenticated()
-    if principal.locked:
-        raise ClientError("locked", "this log-in is locked", hint="Unlock it.", close_code=CLOSE_POLICY)
+    if principal.locked and not asked.locked:
+        raise locked()
     if not principal.may(asked.permissions):
         request.app[SERVICES].gate.turned_away(principal, _route(request), peer(request))
         raise ClientError(
@@ -159,6 +167,11 @@ def _route(request: web.Request) -> str | None:
 def _cut(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.close()
+
+
+def locked() -> ClientError:
+    """Somebody has not touched his browser for a while."""
+    return ClientError("locked", "this log-in is locked", hint="Unlock it.", close_code=CLOSE_POLICY)
 
 
 def unauthenticated() -> ClientError:

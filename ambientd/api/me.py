@@ -9,7 +9,16 @@ from aiohttp import web
 from ambientd.access import tickets
 from ambientd.access.gate import Issued
 from ambientd.api import faults, showing
-from ambientd.api.access import anybody_known, caller, open_to_all, presence, unauthenticated, visitor
+from ambientd.api.access import (
+    anybody_known,
+    caller,
+    even_locked,
+    locked,
+    open_to_all,
+    presence,
+    unauthenticated,
+    visitor,
+)
 from ambientd.api.body import fields, text
 from ambientd.api.origin import is_encrypted, is_on_loopback, peer
 from ambientd.api.services import SERVICES
@@ -137,13 +146,19 @@ async def change_pin(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/tickets")
+@even_locked
 @anybody_known
 async def ticket(request: web.Request) -> web.Response:
-    """A ticket for one WebSocket, ``purpose``: transcribe (default) or listen."""
+    """A ticket for one WebSocket, ``purpose``: transcribe (default) or listen.
+
+    A locked log-in gets one for transcribe, to take up a recording again whose connection was lost.
+    """
     purpose = (await fields(request, "purpose")).get("purpose", PURPOSES[0])
     if purpose not in PURPOSES:
         raise ClientError("bad_purpose", "no such purpose", hint=f"Use {' or '.join(PURPOSES)}.")
     principal = caller(request)
+    if principal.locked and purpose != PURPOSES[0]:
+        raise locked()
     shown = request.app[SERVICES].gate.tickets.take(principal.id, principal.login, purpose)
     return web.json_response({"ticket": shown, "expires_in": round(tickets.LIFE)})
 

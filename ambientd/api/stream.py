@@ -15,7 +15,7 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from ambientd.api.access import actor, allows, caller, closes
+from ambientd.api.access import actor, allows, caller, closes, even_locked, locked
 from ambientd.api.farewell import SEND_PATIENCE, code_of, refuse
 from ambientd.api.origin import is_encrypted, peer
 from ambientd.api.reach import own_id
@@ -55,6 +55,7 @@ HARD_LIMIT_OF_NETWORK: Final = 2**20
 
 @routes.get("/ws/transcribe")
 @routes.get("/ws/transcribe/{session_id}")
+@even_locked
 @allows(Permission.RECORD)
 async def transcribe(request: web.Request) -> web.WebSocketResponse:
     """One client's conversation."""
@@ -169,6 +170,8 @@ async def _open(
                 origin=request.remote,
             )
             return back, True, ticket.next_line if back.knows(ticket.token) else None
+    if principal.locked:
+        raise locked()  # a recording may be taken up again, not begun
     terms = replace(services.terms(), ephemeral=_asked(request, "ephemeral"), owner=principal.id)
     session = await services.registry.open(session_id, terms, client=request.remote or "")
     return session, session.reopened, None

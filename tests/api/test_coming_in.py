@@ -429,6 +429,20 @@ class TestLock:
             "outcome": "ok",
         } in (await box.audit())
 
+    async def test_a_locked_browser_takes_its_recording_up_again_and_begins_none(self, lan):
+        box = await lan()
+        anna = await box.person("clinician")
+        recording = await anna.connect("/ws/transcribe/visit-1")
+        greeting = await recording.receive_json()
+        await anna.post("/api/v1/lock")
+        recording._response.connection.transport.abort()
+        again = await anna.connect("/ws/transcribe/visit-1?resume=1")
+        await again.send_json({"type": "resume", "token": greeting["resume_token"]})
+        assert (await again.receive_json())["resumed"] is True
+        other = await anna.connect("/ws/transcribe/visit-2")
+        assert (await other.receive_json())["code"] == "locked"
+        assert (await anna.post("/api/v1/tickets", {"purpose": "listen"}))[0] == 423
+
     async def test_it_is_locked_when_its_time_is_over_also_before_anybody_looked(self, lan):
         clock = Clock()
         box = await lan(clock=clock)

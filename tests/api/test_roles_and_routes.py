@@ -93,7 +93,18 @@ async def test_somebody_locked_gets_nothing_but_what_is_open(doors):
     doors.caller.principal = Principal("d-one", Kind.DEVICE, Role.CLINICIAN, "one", "l-one", locked=True)
     for method, path, asked in ROUTES:
         async with doors.client.request(method, filled(path)) as answer:
-            assert (answer.status, path) == (423 if asked.permissions else 200, path)
+            assert (answer.status, path) == (
+                423 if asked.permissions and not asked.locked else 200,
+                path,
+            )
+
+
+def test_what_a_locked_log_in_may_do_is_to_keep_its_recording():
+    assert {path for _, path, asked in ROUTES if asked.locked} == {
+        "/api/v1/tickets",
+        "/ws/transcribe",
+        "/ws/transcribe/{session_id}",
+    }
 
 
 async def test_a_foreign_page_changes_nothing_at_any_route(doors):
