@@ -39,6 +39,9 @@ SWEEP: Final = 5.0
 NOTED: Final = timedelta(seconds=60)
 """How far behind the disk may be in knowing when a log-in was last used."""
 
+FORGOTTEN: Final = timedelta(days=30)
+"""How long a log-in that has ended is still on record: a clock that was wrong for a while must not end any for good."""
+
 PIN_TRIES: Final = 5
 """Wrong PINs in a row after which only a password unlocks: there are ten thousand of four digits."""
 
@@ -113,6 +116,7 @@ class Gate:
         self.attempts = attempts
         self.now = now
         self.tickets = Tickets()
+        self._changing = asyncio.Lock()
         self._wrong_pins: dict[str, int] = {}
         """By log-in."""
         self._turned_away: dict[tuple[str, str | None], datetime] = {}
@@ -200,7 +204,7 @@ class Gate:
     ) -> Issued:
         """Begin a log-in of somebody known."""
         login, token = self.draft(who.id, lasts)
-        await self.whole(self._begin(login, by, action))
+        await self.whole(self._begin(who, login, by, action))
         return self.issued(login, token)
 
     def draft(self, principal_id: str, lasts: timedelta) -> tuple[Login, str]:
@@ -215,7 +219,10 @@ class Gate:
             raise ClientError("bad_login", "name or password is wrong")  # revoked in this very moment
         return Issued(principal, token, round((login.expires_at - login.created_at).total_seconds()))
 
-    async def _begin(self, login: Login, by: By, action: str) -> None:
+    async def _begin(self, who: Account | Device, login: Login, by: By, action: str) -> None:
+        if who not in (self.roster.accounts.get(who.id), self.roster.devices.get(who.id)):
+            # Revoked, or given another password, while this one waited for its turn.
+            raise ClientError("bad_login", "name or password is wrong")
         await self.people.begin(login, by, action=action)
         self.roster.put_login(login)
 
@@ -273,8 +280,13 @@ class Gate:
             )
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
-        """A change to disk and memory, to its end even if whoever asked for it goes."""
-        return await settled(asyncio.create_task(work))
+        """A change to disk and memory, to its end even if whoever asked for it goes; one after the other."""
+
+        async def alone() -> T:
+            async with self._changing:
+                return await work
+
+        return await settled(asyncio.create_task(alone()))
 
     async def _lock(self, login: Login, by: By, *, locked: bool) -> None:
         async def change() -> None:
@@ -303,10 +315,17 @@ class Gate:
             elif not login.locked and self._locked(login):
                 await self._lock(login, By("box", "idle"), locked=True)
                 self._hide(login.id)
+        if over := [each for each in self.roster.logins.values() if now - each.expires_at >= FORGOTTEN]:
+            await self.whole(self._forget(over))
         due = {name: at for name, at in self._seen.items() if name in self.roster.logins}
         if due and min(due.values()) <= now - NOTED:
             self._seen.clear()
             await self.people.seen(due)
+
+    async def _forget(self, over: list[Login]) -> None:
+        await self.people.forget([login.id for login in over])
+        for login in over:
+            self.roster.drop_login(login.id)
 
     async def watch(self) -> None:
         """Sweep, for ever."""

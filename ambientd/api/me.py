@@ -65,7 +65,7 @@ async def log_in(request: web.Request) -> web.Response:
     name, password = text(body, "name"), text(body, "password")
     gate, before = request.app[SERVICES].gate, visitor(request)
     issued = await gate.log_in(name, password, peer(request))
-    if before is not None and before.kind is Kind.ACCOUNT:
+    if before is not None and before.kind in {Kind.ACCOUNT, Kind.EMERGENCY}:
         await gate.log_out(before, peer(request), but=presence(request))
     return _welcome(request, issued)
 

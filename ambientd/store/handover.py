@@ -4,6 +4,7 @@ Rule 1  What the present file knows to be delivered, whole or in part, the other
 Rule 2  What was to be sent as it stood is looked for at the centre before it is sent.
 Rule 3  What was still to change (its session open, or waiting for a second hearing) may have been sent with another
         text, for which nobody can look: it is parked.  Open sessions are ended, and theirs parked, at the next start.
+Rule 4  Who may come in is as it was before the restore: see ``keeping_people``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from ambientd.store import tables
 from ambientd.store.facts import PERHAPS_DELIVERED, RESTORED
+from ambientd.store.keeping_people import keep_people
 
 _UPLOAD: Final = [column.name for column in tables.uploads.columns]
 _PART: Final = [column.name for column in tables.parts.columns]
@@ -34,6 +36,7 @@ def prepare(fresh: Path, present: Path | None) -> None:
         file.execute("PRAGMA foreign_keys = on")
         if present is not None:
             _take_over(file, *_known(present))
+            keep_people(file, present)
         file.execute(
             "UPDATE upload_parts SET status = 'in_flight', attempted_at = coalesce(attempted_at,"
             " (SELECT created_at FROM conversation_uploads WHERE conversation_uploads.id = upload_parts.id))"

@@ -5,7 +5,7 @@ Nothing is deleted that the audit names: what is revoked stays, marked, so that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -210,6 +210,15 @@ class People:
                 )
 
         await self._database.transact(note)
+
+    async def forget(self, logins: Sequence[str]) -> None:
+        """Delete log-ins that ended long ago, by their ids."""
+
+        async def take(connection: AsyncConnection) -> None:
+            for login_id in logins:
+                await connection.execute(delete(tables.logins).where(tables.logins.c.id == login_id))
+
+        await self._database.transact(take)
 
     async def seal_emergency(self, digest: bytes, by: By) -> None:
         """Keep the hash of a new emergency code; one made before is void."""

@@ -13,6 +13,7 @@ from ambientd.access import passwords
 from ambientd.access.gate import Terms
 from ambientd.api import me
 from ambientd.errors import ClientError
+from ambientd.store.people import By
 
 
 class Clock:
@@ -153,6 +154,28 @@ class TestLogIn:
         assert (await tablet.get("/api/v1/sessions"))[0] == 401
         assert (await anna.get("/api/v1/sessions"))[0] == 200
         assert (await tablet.post("/api/v1/login", {"name": "Anna", "password": PASSWORD}))[0] == 401
+
+    async def test_a_log_in_under_way_while_the_password_changes_ends_with_the_old_one(self, lan):
+        box = await lan()
+        await box.person("clinician")
+        gate = box.box.gate
+        before = next(iter(gate.roster.accounts.values()))
+        await box.box.joining.set_password(before.id, "quite another set of words", By("local"))
+        with pytest.raises(ClientError, match="wrong"):
+            await gate.begin(before, timedelta(hours=1), By(before.id))
+        assert gate.roster.logins == {}
+        assert (await gate.people.known()).logins == []
+
+    async def test_what_ended_long_ago_is_forgotten(self, lan):
+        clock = Clock()
+        box = await lan(clock=clock)
+        await box.person("clinician")
+        clock.later(days=29)
+        await box.box.gate.sweep()
+        assert len((await box.box.gate.people.known()).logins) == 1
+        clock.later(days=2)
+        await box.box.gate.sweep()
+        assert (await box.box.gate.people.known()).logins == []
 
     async def test_an_unknown_name_takes_as_long_as_a_wrong_password(self, lan, monkeypatch):
         """Each is hashed once, at the same cost: nothing else in a log-in takes time."""
