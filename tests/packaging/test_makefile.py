@@ -109,6 +109,7 @@ def machine(tmp_path: Path) -> Machine:
     made.program("cc", "#!/bin/sh\n")
     made.program("pkg-config", "#!/bin/sh\n")
     made.program("chromium", "#!/bin/sh\n")
+    made.program("certutil", "#!/bin/sh\n")
     made.program("apt-get", '#!/bin/sh\necho "apt-get $*" >>"$(dirname "$0")/../apt.log"\n')
     made.program("sudo", "#!/bin/sh\nexit 1\n")
     (programs / "machine").write_text(str(tmp_path))

@@ -94,6 +94,7 @@ async def test_a_visit_is_written_as_if_nobody_attacked(own_daemon: Daemon) -> N
         "AMBIENTD_LAN__ANNOUNCE": "false",
         "AMBIENTD_LAN__BAN": "1",  # or the attack would be over in a second
         "AMBIENTD_REFINEMENT__ENABLED": "false",
+        "AMBIENTD_ENGINE__CHUNK_TIMEOUT": "60",  # a machine that is busy with other tests loses no words
     }
     own_daemon.start()
     (port,) = set(re.findall(r"url=https://[^ ,]*?:(\d+)", own_daemon.log))
