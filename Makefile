@@ -1,13 +1,13 @@
 # `make run` and `make test` do all of the set-up themselves; docs/building.md tells how.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test week kills unplug lint types pages bench model lock clean system browser environment dev engine
+.PHONY: help run demo test week kills unplug lint types pages bench model deb test-deb lock clean system browser environment dev engine
 
 BIN    := .venv/bin
 MODELS := .state/models
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # A run from the checkout keeps its data in it; the environment may say otherwise, as for any setting.
 run: export AMBIENTD_CONFIG ?= config/ambientd.toml
@@ -52,6 +52,13 @@ bench: dev engine model  ## measure this machine (ONLY=accuracy, streaming…: a
 	PYTHONPATH=tests $(BIN)/python -m bench $(ONLY)
 
 model: $(MODELS)/base-q8_0.json $(MODELS)/silero-vad.json  ## fetch the speech models
+
+deb: model  ## build the Debian packages of the last commit, into build/deb
+	@packaging/system-packages --deb
+	@packaging/deb
+
+test-deb:  ## as root: install, upgrade, remove and purge what make deb built, in a clean Debian with systemd
+	@packaging/test-deb
 
 lock: system  ## write the locked versions again (UPGRADE=1 make lock: the newest ones)
 	@packaging/lock
