@@ -14,6 +14,7 @@ import json
 import os
 import resource
 import sys
+from contextlib import suppress
 from typing import BinaryIO, Final
 
 from ambientd.audiofile import AudioUnreadable, read_recording
@@ -51,9 +52,12 @@ def _say(sink: BinaryIO, fields: dict[str, float] | dict[str, str]) -> None:
 
 def main() -> None:
     """The process: it may not write a file, nor leave its memory behind when it breaks."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(10)
+    # The service's sandbox refuses any change of limits and priorities; it has bounds of its own for the same.
+    for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(limit, (0, 0))
+    with suppress(OSError):
+        os.nice(10)
     # Notes of the decoders, and a trace if it breaks: nothing that anybody could act on.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     try:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import refusal
 from alsa import NAME, file_microphone, has_portaudio
 
 from ambientd.capture.frames import Frame, Kind
@@ -208,6 +209,16 @@ async def test_it_works_where_memory_may_not_be_written_and_run(room: Path):
 
     assert [frame.kind for frame in found[:3]] == [Kind.FOUND, Kind.OPENED, Kind.PCM]
     assert len(found) == 40
+
+
+@needs_portaudio
+@pytest.mark.skipif(not refusal.possible(), reason=refusal.WHY)
+async def test_it_works_where_the_sandbox_refuses_any_change_of_limits(room: Path):
+    script = f"{refusal.SCRIPT}\nimport ambientd.capture.child as child\nchild.main()"
+    async with started(FILE, command=(sys.executable, "-c", script)) as child:
+        found = await frames(child, 10)
+
+    assert len(found) == 10
 
 
 def test_it_loads_little():
