@@ -101,6 +101,8 @@ class Microphone:
         self._pulse = time.monotonic()
         # Of the process that runs:
         self._child: Child | None = None
+        self._dismissed = False
+        """Whether it was killed because nobody listened."""
         self._format = (RATE, 1)
         """Hz and channels."""
         self._conversion: Conversion | None = None
@@ -166,6 +168,7 @@ class Microphone:
             self._dropped += hearing.dropped
             self._stir.set()
             if not self._wanted() and self._child is not None:
+                self._dismissed = True
                 self._child.kill()
 
     async def run(self) -> None:
@@ -236,6 +239,8 @@ class Microphone:
             self._looked.set()
             if not self._wanted():
                 break
+            if self._dismissed:
+                continue  # somebody listens again
             self._restarts += 1
             failures = 0 if self._sounded >= PROVEN else failures + 1
             failures = max(failures, int(stalled))
@@ -263,9 +268,13 @@ class Microphone:
         usual = {"device": choice.device, "channel": choice.channel, "rate": choice.rate}
         self._sound_due = time.monotonic() + OPENING
         self._conversion = None
+        self._dismissed = False
         try:
             async with self._start({**usual, **asked}) as child:
                 self._child = child
+                if not asked and not self._wanted():  # since it was begun to be started
+                    self._dismissed = True
+                    child.kill()
                 reading = asyncio.create_task(self._read(child), name="microphone frames")
                 try:
                     stalled = await self._watch(reading)
@@ -301,8 +310,8 @@ class Microphone:
             self._fault(Reason.FAILED, f"its process writes nonsense ({type(error).__name__})")
             return
         words = await child.last_words()
-        # Killed because nobody listens any more is no fault.
-        if words and (self._wanted() or self._looking.is_set()):
+        # Killed because nobody listened any more is no fault, also if somebody does again by now.
+        if words and not self._dismissed and (self._wanted() or self._looking.is_set()):
             self._fault(Reason.FAILED, f"its process was {words}")
 
     def _receive(self, frame: Frame) -> bool:

@@ -429,3 +429,35 @@ async def test_the_settings_reach_the_process():
         await until(microphone, lambda _: rig.lives == 1)
 
     assert rig.asked[-1] == {"device": "0d8c:0014", "channel": 2, "rate": 48_000}
+
+
+async def test_who_listens_right_after_another_has_ceased_hears_at_once_and_nothing_is_called_a_fault():
+    rig = Rig(sound(30))
+    slow = replace(QUICK, restart_first=5.0, restart_most=5.0)
+    async with asyncio.timeout(4), open_microphone(slow, start=rig.start) as microphone:
+        for _ in range(3):
+            async with microphone.listen() as hearing:
+                assert isinstance(await anext(aiter(hearing)), Sound)
+            assert microphone.state.reason is None
+        assert microphone.state.restarts == 0
+    assert rig.lives == 3
+
+
+async def test_a_process_that_starts_when_nobody_listens_any_more_is_ended_at_once():
+    rig = Rig(sound(30))
+
+    @asynccontextmanager
+    async def slowly(asked: Mapping[str, Any]) -> AsyncIterator[ScriptedChild]:
+        if not asked.get("list"):
+            await asyncio.sleep(0.2)
+        async with rig.start(asked) as child:
+            yield child
+
+    async with open_microphone(QUICK, start=slowly) as microphone:
+        async with microphone.listen():
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+
+        assert rig.lives == 1
+        assert rig.open == 0
+        assert microphone.state.status is Status.OFF
