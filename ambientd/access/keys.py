@@ -55,7 +55,7 @@ def compare_code() -> str:
 
 def digest(secret: str) -> bytes:
     """A token or code as it is kept."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def digest_of_code(typed: str) -> bytes:

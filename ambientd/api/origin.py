@@ -66,8 +66,17 @@ def check_origin(request: web.BaseRequest) -> None:
     # only on the box itself.
     if origin is None or (origin == "null" and request.method == "GET" and not is_encrypted(request)):
         return
-    if urlsplit(str(origin)).netloc != request.host:
+    if origin_of(origin)[1] != request.host:
         raise web.HTTPForbidden(text="This page may not connect: it was not served by this box.")
+
+
+def origin_of(header: str) -> tuple[str, str]:
+    """Scheme and host, with its port, of an Origin; two empty texts for what is none."""
+    try:
+        parts = urlsplit(header)
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.netloc
 
 
 def host_of(host: str) -> str:

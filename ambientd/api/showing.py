@@ -14,13 +14,12 @@ Source: https://www.rfc-editor.org/rfc/rfc6265 and the draft that adds ``__Host-
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from ambientd.access.gate import Gate, Issued
 from ambientd.api.network import is_socket
-from ambientd.api.origin import is_encrypted, is_local
+from ambientd.api.origin import is_encrypted, is_local, origin_of
 from ambientd.core.access import LOCAL, Kind, Principal
 
 COOKIES: Final = ("ambientd", "ambientd-device")
@@ -106,5 +105,4 @@ def _from_own_page(request: web.Request) -> bool:
     if origin is None:
         return request.method in HARMLESS
     own = "https" if is_encrypted(request) else "http"
-    parts = urlsplit(origin)
-    return (parts.scheme, parts.netloc) == (own, request.host)
+    return origin_of(origin) == (own, request.host)

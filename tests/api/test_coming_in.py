@@ -61,6 +61,19 @@ class TestSetUp:
             "outcome": "refused",
         } in await box.audit()
 
+    async def test_what_is_no_text_is_a_bad_request_and_no_defect(self, lan):
+        browser = await (await lan()).browser()
+        fields = {
+            "setup": ("code", "name", "password"),
+            "login": ("name", "password"),
+            "break-glass": ("code",),
+            "pairings": ("name",),
+        }
+        for odd in (None, 7, ["x"], {"a": 1}, "\ud800", "\0", "x" * 5000):
+            for path, names in fields.items():
+                status, _ = await browser.post(f"/api/v1/{path}", dict.fromkeys(names, odd))
+                assert status in ({400, 401} if isinstance(odd, str) else {400}), (path, odd)
+
     async def test_the_code_is_used_once_also_by_two_at_the_same_time(self, lan):
         box = await lan()
         code = box.box.joining.setup_code
@@ -253,6 +266,7 @@ class TestOtherSites:
         [
             {"Origin": "https://evil.example"},
             {"Origin": "null"},
+            {"Origin": "http://["},
             {"Origin": "http://127.0.0.1:1"},
         ],
     )
