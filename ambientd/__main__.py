@@ -13,6 +13,7 @@ import logging
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     log.set_up(settings.log.level, settings.log.format, journal=systemd.journal())
     # A crash would put words and audio of conversations on the disk, in clear.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(
+        ValueError, OSError
+    ):  # the service's sandbox refuses it, and the unit has set the limit itself
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Where each thread was when the watchdog ended it, or it crashed in C: places in the program, no values.
     faulthandler.enable()
     for doubt in doubts(settings):

@@ -17,7 +17,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
@@ -93,7 +93,8 @@ def open_passwords(*, log2_n: int = LOG2_N) -> Iterator[Passwords]:
 
 def _stand_back() -> None:
     # On Linux a priority is a thread's own.  Source: setpriority(2), "C library/kernel differences".
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    with suppress(PermissionError):  # the service's sandbox refuses it; a log-in then competes with the rooms
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _scrypt(password: str, salt: bytes, log2_n: int) -> bytes:
