@@ -9,6 +9,7 @@ Rule 3  Programs on the box itself are not counted: whoever runs there needs no 
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -174,10 +175,10 @@ async def harden(request: web.Request, response: web.StreamResponse) -> None:
 
 async def turn_away(request: web.Request, error: ClientError) -> web.StreamResponse:
     """Takes a WebSocket to tell its client why not: from a refused handshake a browser learns nothing."""
-    socket = Socket(compress=False, timeout=1.0)
-    await socket.prepare(request)
-    await refuse(socket, error)
-    return socket
+    knock = Socket(compress=False, timeout=1.0)
+    await knock.prepare(request)
+    await refuse(knock, error)
+    return knock
 
 
 def is_socket(request: web.BaseRequest) -> bool:
@@ -187,7 +188,8 @@ def is_socket(request: web.BaseRequest) -> bool:
 
 def is_unix(request: web.BaseRequest) -> bool:
     """Whether it came through the file system, where no name is needed."""
-    return request.remote is None or not request.remote
+    door = request.transport.get_extra_info("socket") if request.transport else None
+    return door is not None and door.family == socket.AF_UNIX
 
 
 def _is_address(host: str) -> bool:

@@ -97,7 +97,7 @@ class Door:
                 guest, peer = await loop.sock_accept(listener)
             except OSError as error:  # out of file descriptors, or the peer is gone already
                 logger.warning("a connection could not be accepted", extra={"error": error})
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(1.0)
                 continue
             address = str(peer[0])
             if self._refuses(address):
