@@ -62,7 +62,10 @@ class LocalNetwork:
         )
         configured = (Path(settings.certificate), Path(settings.key)) if settings.certificate else None
         self.certificates = Certificates(
-            directory / FOLDER, Secrets(database), lambda: self.names, configured=configured
+            directory / FOLDER,
+            Secrets(database, directory / FOLDER),
+            lambda: self.names,
+            configured=configured,
         )
         self.door: Door | None = None
         self.wires: Wires | None = None

@@ -7,7 +7,7 @@
     Rule 3  The authority is made once.  Every tablet would have to be visited again, so only a person replaces it.
 
 In the folder: ``authority.pem`` (public), ``own.pem`` and ``imported.pem`` (0600: certificate, chain and key).  The
-authority's key is not there: it is sealed by whoever keeps it.
+authority's key is not among them: whoever keeps it seals it.
 """
 
 from __future__ import annotations

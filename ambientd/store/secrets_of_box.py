@@ -7,16 +7,23 @@ restore, so that tablets which trust a box trust it still after its disk was rep
 from __future__ import annotations
 
 import base64
+import logging
+import os
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ambientd.errors import StoreUnavailable
 from ambientd.store import tables
 from ambientd.store.database import Database
 from ambientd.store.facts import fact, remember
+from ambientd.store.faults import unavailable
 from ambientd.store.refusals import SealBroken
 from ambientd.store.vault import Vault
+
+logger = logging.getLogger(__name__)
 
 _MARK: Final = "sealed:"
 """Before the name of such a fact."""
@@ -25,17 +32,29 @@ _MARK: Final = "sealed:"
 class Secrets:
     """The secrets of a database's box."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, copies: Path) -> None:
+        """``copies``: a folder in which each secret is kept as well, sealed in the same way.
+
+        A database that was damaged is replaced by an empty one, and nobody should have to visit forty tablets for it.
+        """
         self._database = database
+        self._copies = copies
 
     async def get(self, name: str) -> bytes | None:
-        """What is kept under that name, if anything.
+        """What is kept under that name, if anything; from the copy if the database has none.
 
         Raises:
             StoreUnavailable: the file cannot be read, or the value was altered.
         """
         found = await self._database.query(lambda connection: fact(connection, _MARK + name))
-        return None if found is None else self._database.vault.open_secret(name, base64.b64decode(found))
+        if found is not None:
+            content = self._database.vault.open_secret(name, base64.b64decode(found))
+            self._copy(name, content)
+            return content
+        copied = self._copied(name)
+        if copied is not None:
+            await self.keep(name, copied)
+        return copied
 
     async def keep(self, name: str, content: bytes) -> None:
         """Keep it, in the place of what was there; on the disk when this returns.
@@ -45,6 +64,33 @@ class Secrets:
         """
         sealed = base64.b64encode(self._database.vault.close_secret(name, content)).decode()
         await self._database.transact(lambda connection: remember(connection, _MARK + name, sealed))
+        self._copy(name, content)
+
+    def _copied(self, name: str) -> bytes | None:
+        try:
+            return self._database.vault.open_secret(name, (self._copies / f"{name}.sealed").read_bytes())
+        except (FileNotFoundError, SealBroken):  # sealed with a key that was changed since, or damaged
+            return None
+        except OSError as error:
+            raise unavailable("read", self._copies / f"{name}.sealed", error) from error
+
+    def _copy(self, name: str, content: bytes) -> None:
+        """Bring the copy up to date; without one the box works too, so a disk that takes none is only told."""
+        path = self._copies / f"{name}.sealed"
+        fresh = path.with_name(path.name + ".new")
+        try:
+            if self._copied(name) == content:
+                return
+            self._copies.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh.unlink(missing_ok=True)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(self._database.vault.close_secret(name, content))
+                file.flush()
+                os.fsync(descriptor)
+            fresh.replace(path)
+        except (OSError, StoreUnavailable) as error:
+            logger.warning("a secret of the box has no copy", extra={"error": error, "path": path})
 
 
 async def rewrap(connection: AsyncConnection, old: Vault, new: Vault) -> None:

@@ -17,10 +17,10 @@ SECRET = b"-----BEGIN PRIVATE KEY----- of the box"
 
 async def test_it_comes_back_and_cannot_be_read_on_the_disk(path: Path) -> None:
     async with open_database(path) as database:
-        assert await Secrets(database).get("authority") is None
-        await Secrets(database).keep("authority", SECRET)
+        assert await Secrets(database, path.parent / "tls").get("authority") is None
+        await Secrets(database, path.parent / "tls").keep("authority", SECRET)
     async with open_database(path) as database:
-        assert await Secrets(database).get("authority") == SECRET
+        assert await Secrets(database, path.parent / "tls").get("authority") == SECRET
     for file in path.parent.iterdir():
         if file.is_file() and file.name != "box.key":
             assert b"PRIVATE KEY" not in file.read_bytes()
@@ -28,25 +28,47 @@ async def test_it_comes_back_and_cannot_be_read_on_the_disk(path: Path) -> None:
 
 async def test_a_change_of_key_takes_it_along(path: Path) -> None:
     async with open_database(path) as database:
-        await Secrets(database).keep("authority", SECRET)
+        await Secrets(database, path.parent / "tls").keep("authority", SECRET)
     await rotation.rotate(path, force=True)
     async with open_database(path) as database:
-        assert await Secrets(database).get("authority") == SECRET
+        assert await Secrets(database, path.parent / "tls").get("authority") == SECRET
 
 
 async def test_it_opens_under_its_own_name_only(path: Path) -> None:
     async with open_database(path) as database:
-        await Secrets(database).keep("authority", SECRET)
+        await Secrets(database, path.parent / "tls").keep("authority", SECRET)
 
         async def swap(connection) -> None:
             await remember(connection, "sealed:other", str(await fact(connection, "sealed:authority")))
 
         await database.transact(swap)
         with pytest.raises(StoreUnavailable):
-            await Secrets(database).get("other")
+            await Secrets(database, path.parent / "tls").get("other")
 
 
 async def test_one_that_was_damaged_does_not_stop_a_change_of_key(path: Path) -> None:
     async with open_database(path) as database:
         await database.transact(lambda connection: remember(connection, "sealed:authority", "bm9uc2Vuc2U="))
     await rotation.rotate(path, force=True)
+
+
+async def test_a_database_that_was_lost_takes_it_from_the_copy(path: Path) -> None:
+    async with open_database(path) as database:
+        await Secrets(database, path.parent / "tls").keep("authority", SECRET)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+    async with open_database(path) as database:
+        assert await Secrets(database, path.parent / "tls").get("authority") == SECRET
+
+
+async def test_the_copy_is_sealed_too_and_follows_a_change_of_key(path: Path) -> None:
+    copy = path.parent / "tls" / "authority.sealed"
+    async with open_database(path) as database:
+        await Secrets(database, path.parent / "tls").keep("authority", SECRET)
+    before = copy.read_bytes()
+    assert b"PRIVATE" not in before
+    await rotation.rotate(path, force=True)
+    async with open_database(path) as database:
+        assert await Secrets(database, path.parent / "tls").get("authority") == SECRET
+        assert database.vault.open_secret("authority", copy.read_bytes()) == SECRET
+    assert copy.read_bytes() != before
