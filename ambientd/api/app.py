@@ -14,6 +14,7 @@ from ambientd.api import (
     compatible,
     correcting,
     details,
+    documents,
     health,
     history,
     limits,
@@ -72,6 +73,7 @@ ROOMS: Final = (
     sync,
     transcriptions,
     vocabulary,
+    documents,
 )
 """The modules with routes."""
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from ambientd.api.access import actor, allows
+from ambientd.api.described import PlainText, described
+from ambientd.api.models.box import AuditQuery, AuditVerdict
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
@@ -28,6 +30,7 @@ PAGE: Final = 1_000
 
 @routes.get("/api/v1/audit")
 @allows(Permission.AUDIT)
+@described(content={"application/x-ndjson": PlainText, "text/csv": PlainText}, query=AuditQuery)
 async def export(request: web.Request) -> web.StreamResponse:
     """All rows, oldest first, as ``format``: csv or ndjson (default)."""
     form = request.query.get("format", "ndjson")
@@ -51,6 +54,7 @@ async def export(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/api/v1/audit/verify")
 @allows(Permission.AUDIT)
+@described(AuditVerdict)
 async def verify(request: web.Request) -> web.Response:
     """Follows the chain; ``broken_at`` names the first row whose link does not hold."""
     return web.json_response(told(await request.app[SERVICES].audit.verify()))

@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import web
 
 from ambientd.api.access import actor, allows
+from ambientd.api.described import OCTETS, Binary, described
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
@@ -23,6 +24,7 @@ BLOCK: Final = 1 << 20
 
 @routes.post("/api/v1/backup")
 @allows(Permission.RUN_BOX)
+@described(content={OCTETS: Binary}, errors=(507,))
 async def backup(request: web.Request) -> web.StreamResponse:
     """A backup of the database as it is now, encrypted, and opened again before the first byte is sent.
 

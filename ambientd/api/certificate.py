@@ -12,7 +12,10 @@ from typing import Any
 from aiohttp import web
 
 from ambientd.api.access import actor, allows, open_to_all
+from ambientd.api.body import json_object
 from ambientd.api.certificate_page import POLICY, STYLE, page_of, pem_of, profile_of
+from ambientd.api.described import Binary, PlainText, described
+from ambientd.api.models.box import CertificateStanding, RenewWanted
 from ambientd.api.network import NETWORK, Network
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
@@ -25,6 +28,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/ca")
 @open_to_all
+@described(content={"text/html": PlainText}, errors=(404,))
 async def page(request: web.Request) -> web.Response:
     """How to make this tablet trust the box."""
     network, standing = _open_door(request)
@@ -37,6 +41,7 @@ async def page(request: web.Request) -> web.Response:
 
 @routes.get("/ca.css")
 @open_to_all
+@described(content={"text/css": PlainText})
 async def style(_request: web.Request) -> web.Response:
     """The page's looks."""
     return web.Response(text=STYLE, content_type="text/css")
@@ -44,6 +49,7 @@ async def style(_request: web.Request) -> web.Response:
 
 @routes.get("/ca.svg")
 @open_to_all
+@described(content={"image/svg+xml": PlainText}, errors=(404,))
 async def code(request: web.Request) -> web.Response:
     """The page's address as a QR code."""
     network, _ = _open_door(request)
@@ -63,6 +69,7 @@ async def code(request: web.Request) -> web.Response:
 
 @routes.get("/ca.crt")
 @open_to_all
+@described(content={"application/x-x509-ca-cert": Binary}, errors=(404,))
 async def der(request: web.Request) -> web.Response:
     """The authority, DER: what tablets and Windows take."""
     network, _ = _open_door(request)
@@ -71,6 +78,7 @@ async def der(request: web.Request) -> web.Response:
 
 @routes.get("/ca.pem")
 @open_to_all
+@described(content={"application/x-pem-file": Binary}, errors=(404,))
 async def pem(request: web.Request) -> web.Response:
     """The authority, PEM: what programs take."""
     network, _ = _open_door(request)
@@ -79,6 +87,7 @@ async def pem(request: web.Request) -> web.Response:
 
 @routes.get("/ca.mobileconfig")
 @open_to_all
+@described(content={"application/x-apple-aspen-config": Binary}, errors=(404,))
 async def profile(request: web.Request) -> web.Response:
     """The authority as a profile for iPads and iPhones."""
     network, standing = _open_door(request)
@@ -91,6 +100,7 @@ async def profile(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/certificate")
 @open_to_all
+@described(CertificateStanding, errors=(404,))
 async def shown(request: web.Request) -> web.Response:
     """How the box stands with its certificate; all of it is public."""
     network, standing = _open_door(request)
@@ -99,11 +109,12 @@ async def shown(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/certificate/renew")
 @allows(Permission.RUN_BOX)
+@described(CertificateStanding, body=RenewWanted, body_required=False, errors=(404,))
 async def renew(request: web.Request) -> web.Response:
     """A new certificate now; with ``{"authority": true}`` a new authority too, which every tablet must install."""
     network, _ = _open_door(request)
-    wishes: Any = await request.json() if request.can_read_body else {}
-    if not isinstance(wishes, dict) or not isinstance(wishes.get("authority", False), bool):
+    wishes = await json_object(request) if request.can_read_body else {}
+    if not isinstance(wishes.get("authority", False), bool):
         raise ClientError(
             "bad_request", "the body must be a JSON object", hint='Such as {"authority": false}.'
         )

@@ -10,6 +10,8 @@ from functools import partial
 from aiohttp import web
 
 from ambientd.api.access import allows
+from ambientd.api.described import described
+from ambientd.api.models.box import Checks
 from ambientd.api.own_checks import own_findings
 from ambientd.api.services import SERVICES, Check
 from ambientd.core.access import Permission
@@ -23,6 +25,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/api/v1/checks")
 @allows(Permission.SEE_BOX)
+@described(Checks)
 async def checks(request: web.Request) -> web.Response:
     """Every check, the worst finding first; ``status`` is that one's severity."""
     services = request.app[SERVICES]

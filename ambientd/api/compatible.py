@@ -11,8 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ambientd.api.access import actor, allows, caller
+from ambientd.api.described import FORM, JSON, PlainText, described
+from ambientd.api.models.recordings import (
+    CompatibleError,
+    CompatibleForm,
+    CompatibleModel,
+    CompatibleModels,
+    CompatibleText,
+    CompatibleVerbose,
+)
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES, Services, Transfer
 from ambientd.api.transcriptions import CHUNK, text_of
@@ -48,6 +58,17 @@ class _Asked:
 
 @routes.post("/v1/audio/transcriptions")
 @allows(Permission.RECORD)
+@described(
+    content={
+        JSON: CompatibleText | CompatibleVerbose,
+        "text/plain": PlainText,
+        "text/vtt": PlainText,
+    },
+    body=CompatibleForm,
+    body_content=FORM,
+    errors=(413, 500, 507),
+    error=CompatibleError,
+)
 async def transcribe(request: web.Request) -> web.Response:
     """Takes a recording as a form and answers with its text, once all of it has been heard."""
     services = request.app[SERVICES]
@@ -79,6 +100,7 @@ async def transcribe(request: web.Request) -> web.Response:
 
 @routes.get("/v1/models")
 @allows(Permission.RECORD)
+@described(CompatibleModels, error=CompatibleError)
 async def models(request: web.Request) -> web.Response:
     """The names of models that can be asked for: all of them are the box's own."""
     names = (request.app[SERVICES].model, *MODELS)
@@ -87,6 +109,7 @@ async def models(request: web.Request) -> web.Response:
 
 @routes.get("/v1/models/{model}")
 @allows(Permission.RECORD)
+@described(CompatibleModel, error=CompatibleError)
 async def model(request: web.Request) -> web.Response:
     """One of them."""
     name = request.match_info["model"]
@@ -153,7 +176,7 @@ async def _take(request: web.Request, transfer: Transfer) -> _Asked:
                     await transfer.write(chunk)
             else:
                 _note(asked, part.name or "", await text_of(part))
-    except ValueError:
+    except (ValueError, HttpProcessingError):
         raise ClientError("bad_form", "the body is not the form that its type says") from None
     if files != 1:
         raise ClientError("bad_form", "the form must hold one part named file")

@@ -10,7 +10,9 @@ from aiohttp import web
 
 from ambientd.api.access import actor, allows
 from ambientd.api.body import json_object
+from ambientd.api.described import described
 from ambientd.api.history import record_fields
+from ambientd.api.models.sessions import Correction, CorrectionWanted, Session
 from ambientd.api.origin import peer
 from ambientd.api.reach import stored
 from ambientd.api.services import SERVICES, Services
@@ -32,6 +34,7 @@ FORM: Final = 'Send {"tier": "live", "revision": 0, "lines": [{"chunk_index": 0,
 
 @routes.get("/api/v1/sessions/{session_id}/correction")
 @allows(Permission.READ)
+@described(Correction)
 async def read(request: web.Request) -> web.Response:
     """Every line as heard and as it is now, and the revisions there were."""
     services = request.app[SERVICES]
@@ -44,6 +47,7 @@ async def read(request: web.Request) -> web.Response:
 
 @routes.put("/api/v1/sessions/{session_id}/correction")
 @allows(Permission.AMEND)
+@described(Correction, body=CorrectionWanted, errors=(409, 507))
 async def change(request: web.Request) -> web.Response:
     """Stores a revision: ``lines`` are all that are to differ from what was heard; an empty text takes a line out."""
     services = request.app[SERVICES]
@@ -64,6 +68,7 @@ async def change(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/sessions/{session_id}/review")
 @allows(Permission.AMEND)
+@described(Session, errors=(409, 507))
 async def approve(request: web.Request) -> web.Response:
     """Somebody has read it: a delivery that waited for that goes."""
     services = request.app[SERVICES]

@@ -8,6 +8,8 @@ from aiohttp import web
 
 from ambientd.api.access import actor, allows
 from ambientd.api.body import json_object
+from ambientd.api.described import described
+from ambientd.api.models.sessions import DetailsKept, DetailsWanted
 from ambientd.api.origin import peer
 from ambientd.api.reach import stored
 from ambientd.api.services import SERVICES
@@ -20,6 +22,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/api/v1/sessions/{session_id}/details")
 @allows(Permission.READ)
+@described(DetailsKept)
 async def read(request: web.Request) -> web.Response:
     """What the clinic has said of a session."""
     services = request.app[SERVICES]
@@ -32,6 +35,7 @@ async def read(request: web.Request) -> web.Response:
 
 @routes.patch("/api/v1/sessions/{session_id}/details")
 @allows(Permission.AMEND)
+@described(DetailsKept, body=DetailsWanted, errors=(409, 507))
 async def change(request: web.Request) -> web.Response:
     """Changes the fields that the body names, and answers with all of them."""
     fields = await json_object(request)

@@ -9,7 +9,9 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ambientd.api.access import allows, open_to_all, visitor
+from ambientd.api.described import PlainText, described
 from ambientd.api.metrics import deliveries
+from ambientd.api.models.box import Alive, Ready
 from ambientd.api.services import SERVICES, Services
 from ambientd.core.access import Permission
 from ambientd.core.microphone import Reason
@@ -21,6 +23,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/healthz")
 @open_to_all
+@described(Alive)
 async def alive(_request: web.Request) -> web.Response:
     """The event loop turns."""
     return web.json_response({"status": "ok"})
@@ -28,6 +31,7 @@ async def alive(_request: web.Request) -> web.Response:
 
 @routes.get("/readyz")
 @open_to_all
+@described(Ready, also={503: Ready})
 async def ready(request: web.Request) -> web.Response:
     """A session opened now would work: the model is loaded (or this would not answer) and the store is writable.
 
@@ -73,6 +77,7 @@ def _warnings(services: Services) -> list[str]:
 
 @routes.get("/metrics")
 @allows(Permission.SEE_BOX)
+@described(content={"text/plain": PlainText})
 async def metrics(request: web.Request) -> web.Response:
     """All figures in Prometheus' text format."""
     services = request.app[SERVICES]

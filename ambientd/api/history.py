@@ -10,6 +10,8 @@ from aiohttp import web
 
 from ambientd import __version__
 from ambientd.api.access import actor, allows
+from ambientd.api.described import JSON, PlainText, described
+from ambientd.api.models.sessions import Bundle, Session, Sessions, SessionsQuery, Transcript, TranscriptQuery
 from ambientd.api.origin import peer
 from ambientd.api.reach import only_owner, stored
 from ambientd.api.services import SERVICES, Services
@@ -34,6 +36,7 @@ FORMATS = "Use json, text, srt, vtt or fhir."
 
 @routes.get("/api/v1/sessions")
 @allows(Permission.READ)
+@described(Sessions, query=SessionsQuery)
 async def page(request: web.Request) -> web.Response:
     """Stored sessions, newest first: ``limit``, ``before`` or ``after`` (a cursor).
 
@@ -59,6 +62,7 @@ async def page(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/sessions/{session_id}")
 @allows(Permission.READ)
+@described(Session)
 async def one(request: web.Request) -> web.Response:
     """One session and its figures."""
     record = await stored(request, Permission.READ)
@@ -67,6 +71,16 @@ async def one(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/sessions/{session_id}/transcript")
 @allows(Permission.READ)
+@described(
+    content={
+        JSON: Transcript,
+        "text/plain": PlainText,
+        "application/x-subrip": PlainText,
+        "text/vtt": PlainText,
+        "application/fhir+json": Bundle,
+    },
+    query=TranscriptQuery,
+)
 async def transcript(request: web.Request) -> web.Response:
     """What was said, as ``format``: json (default), text, srt, vtt, fhir; ``tier``: final (default), live, refined."""
     services: Services = request.app[SERVICES]

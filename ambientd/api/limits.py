@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from aiohttp import web
 
 from ambientd.api.access import actor, allows
+from ambientd.api.described import described
+from ambientd.api.models.box import Freed, LimitsStanding
 from ambientd.api.network import NETWORK
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
@@ -18,6 +20,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/api/v1/limits")
 @allows(Permission.SEE_BOX, Permission.RUN_BOX)
+@described(LimitsStanding)
 async def limits(request: web.Request) -> web.Response:
     """The addresses that are shut out, and how often what was refused since the start."""
     network = request.app.get(NETWORK)
@@ -42,6 +45,7 @@ async def limits(request: web.Request) -> web.Response:
 
 @routes.delete("/api/v1/limits/{address:[0-9A-Fa-f.:/]+}")
 @allows(Permission.RUN_BOX)
+@described(Freed)
 async def free(request: web.Request) -> web.Response:
     """Let an address in again, with all its counts forgotten."""
     network = request.app.get(NETWORK)

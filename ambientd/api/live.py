@@ -7,6 +7,8 @@ import json
 from aiohttp import web
 
 from ambientd.api.access import actor, allows
+from ambientd.api.described import described
+from ambientd.api.models.sessions import Broadcast, BroadcastSent, Discarded, Ended, LiveSessions
 from ambientd.api.origin import peer
 from ambientd.api.reach import live, stored, within_reach
 from ambientd.api.services import SERVICES
@@ -20,6 +22,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/api/v1/websocket/sessions")
 @allows(Permission.WATCH)
+@described(LiveSessions)
 async def active(request: web.Request) -> web.Response:
     """The live sessions and how many there may be."""
     registry = request.app[SERVICES].registry
@@ -41,6 +44,7 @@ async def active(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/websocket/sessions/{session_id}/end")
 @allows(Permission.STEER)
+@described(Ended)
 async def end(request: web.Request) -> web.Response:
     """Ends a live session; answers once its last line is stored."""
     asked = live(request, Permission.STEER)
@@ -56,6 +60,7 @@ async def end(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/sessions/{session_id}/discard")
 @allows(Permission.DELETE)
+@described(Discarded, errors=(409, 507))
 async def discard(request: web.Request) -> web.Response:
     """Destroys a session, live or ended, of which the centre has nothing; answers once nothing of it is left."""
     session_id = (await stored(request, Permission.DELETE)).session_id
@@ -67,6 +72,7 @@ async def discard(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/websocket/broadcast")
 @allows(Permission.ANNOUNCE)
+@described(BroadcastSent, body=Broadcast)
 async def broadcast(request: web.Request) -> web.Response:
     """Sends a JSON object to every live session's clients."""
     try:

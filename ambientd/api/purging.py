@@ -9,6 +9,9 @@ from typing import Any, Final
 from aiohttp import web
 
 from ambientd.api.access import actor, allows
+from ambientd.api.described import described
+from ambientd.api.models.box import ClockIsRight, CopyDeleted, Purged, PurgePlan
+from ambientd.api.models.sessions import DeleteQuery, Destroyed, Force
 from ambientd.api.origin import peer
 from ambientd.api.reach import stored
 from ambientd.api.services import SERVICES
@@ -24,6 +27,7 @@ MOST_NAMED: Final = 1_000
 
 @routes.get("/api/v1/purge")
 @allows(Permission.RUN_BOX)
+@described(PurgePlan)
 async def plan(request: web.Request) -> web.Response:
     """What a purge would do now, and why the rest stays."""
     return web.json_response(_told(await request.app[SERVICES].retention.plan(datetime.now(UTC))))
@@ -31,6 +35,7 @@ async def plan(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/purge")
 @allows(Permission.RUN_BOX)
+@described(Purged, body=ClockIsRight, body_required=False, errors=(409, 507))
 async def purge(request: web.Request) -> web.Response:
     """Lets go of what has been kept long enough; answers when it is done.
 
@@ -54,6 +59,7 @@ async def purge(request: web.Request) -> web.Response:
 
 @routes.delete("/api/v1/sessions/{session_id}")
 @allows(Permission.DELETE)
+@described(Destroyed, body=Force, body_required=False, query=DeleteQuery, errors=(409, 507))
 async def delete(request: web.Request) -> web.Response:
     """Destroys a session that has ended; one not delivered only with ``?undelivered=1`` or ``{"force": true}``."""
     session_id = (await stored(request, Permission.DELETE)).session_id
@@ -69,6 +75,7 @@ async def delete(request: web.Request) -> web.Response:
 
 @routes.delete("/api/v1/copies/{name}")
 @allows(Permission.RUN_BOX)
+@described(CopyDeleted)
 async def delete_copy(request: web.Request) -> web.Response:
     """Deletes a file beside the database: a damaged one, one that was replaced, one from before an upgrade."""
     name = request.match_info["name"]

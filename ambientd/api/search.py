@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from aiohttp import web
 
 from ambientd.api.access import actor, allows
+from ambientd.api.body import json_object
+from ambientd.api.described import described
 from ambientd.api.history import record_fields
+from ambientd.api.models.sessions import Found, Search
 from ambientd.api.origin import peer
 from ambientd.api.reach import only_owner
 from ambientd.api.services import SERVICES
@@ -27,12 +29,13 @@ LONGEST: Final = 200
 
 @routes.post("/api/v1/sessions/search")
 @allows(Permission.READ)
+@described(Found, body=Search)
 async def find(request: web.Request) -> web.Response:
     """``{"words": ["…"], "limit": 20}``: the newest ended sessions that hold all the words, with a passage.
 
     A POST although it changes nothing: what is searched for may name a patient, and addresses end up in logs.
     """
-    words, limit = _asked(await request.text())
+    words, limit = _asked(await json_object(request))
     services = request.app[SERVICES]
     await services.audit.record(
         actor=actor(request, "client"), action="transcript.searched", origin=peer(request)
@@ -48,13 +51,7 @@ async def find(request: web.Request) -> web.Response:
     )
 
 
-def _asked(text: str) -> tuple[list[str], int]:
-    try:
-        given = json.loads(text)
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
-        raise ClientError("bad_json", "the body must be one JSON object")
+def _asked(given: dict[str, object]) -> tuple[list[str], int]:
     words, limit = given.get("words"), given.get("limit", USUAL)
     if (
         not isinstance(words, list)

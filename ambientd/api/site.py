@@ -16,6 +16,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from ambientd.api.access import Answer, open_to_all
+from ambientd.api.described import static
 
 FRONT: Final = "index.html"
 """The page at ``/``."""
@@ -58,6 +59,7 @@ def _read(path: Path) -> Page:
 
 
 def _answer(page: Page, headers: Mapping[str, str]) -> Answer:
+    @static
     @open_to_all
     async def answer(request: web.Request) -> web.StreamResponse:
         told = {**headers, hdrs.ETAG: f'"{page.tag}"', hdrs.VARY: hdrs.ACCEPT_ENCODING}

@@ -10,6 +10,8 @@ from aiohttp import web
 
 from ambientd import __version__
 from ambientd.api.access import allows
+from ambientd.api.described import described
+from ambientd.api.models.box import BoxStatus
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
 from ambientd.core.audio import seconds
@@ -19,6 +21,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/api/v1/status")
 @allows(Permission.SEE_BOX)
+@described(BoxStatus)
 async def status(request: web.Request) -> web.Response:
     """Version, engine, what tuning found, load, lateness, disk, clock; seconds unless the name says otherwise."""
     services = request.app[SERVICES]

@@ -9,6 +9,9 @@ from typing import Any, Final
 from aiohttp import web
 
 from ambientd.api.access import actor, allows
+from ambientd.api.described import described
+from ambientd.api.models.box import Deliveries, DeliveriesQuery, Delivery, SyncStanding
+from ambientd.api.models.sessions import CentreAnswers
 from ambientd.api.origin import peer
 from ambientd.api.reach import stored
 from ambientd.api.services import SERVICES
@@ -25,6 +28,7 @@ LARGEST_PAGE: Final = 1_000
 
 @routes.get("/api/v1/sync")
 @allows(Permission.SYNC)
+@described(SyncStanding)
 async def status(request: web.Request) -> web.Response:
     """State, queue, last success, last error, next run."""
     return web.json_response(_status(await request.app[SERVICES].sync.status()))
@@ -32,6 +36,7 @@ async def status(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/sync/run")
 @allows(Permission.SYNC)
+@described(SyncStanding, status=202, errors=(409,))
 async def run(request: web.Request) -> web.Response:
     """Try every row at once; answers before it is done."""
     services = request.app[SERVICES]
@@ -42,6 +47,7 @@ async def run(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/sync/pause")
 @allows(Permission.SYNC)
+@described(SyncStanding, errors=(409,))
 async def pause(request: web.Request) -> web.Response:
     """Call nobody until resumed, over restarts too."""
     services = request.app[SERVICES]
@@ -52,6 +58,7 @@ async def pause(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/sync/resume")
 @allows(Permission.SYNC)
+@described(SyncStanding, errors=(409,))
 async def resume(request: web.Request) -> web.Response:
     """Go on."""
     services = request.app[SERVICES]
@@ -62,6 +69,7 @@ async def resume(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/sync/items")
 @allows(Permission.SYNC)
+@described(Deliveries, query=DeliveriesQuery)
 async def items(request: web.Request) -> web.Response:
     """Rows of the outbox, newest first: ``state``, ``limit``, ``offset``; or ``match``: a row's or session's id."""
     wanted = _state(request)
@@ -79,6 +87,7 @@ async def items(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/sync/items/{id}/retry")
 @allows(Permission.SYNC)
+@described(Delivery, status=202, errors=(409,))
 async def retry(request: web.Request) -> web.Response:
     """Try one row at once, parked or not."""
     services = request.app[SERVICES]
@@ -94,6 +103,7 @@ async def retry(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/sync/items/{id}/park")
 @allows(Permission.SYNC)
+@described(Delivery, errors=(409,))
 async def park(request: web.Request) -> web.Response:
     """Send one row no more until it is retried."""
     services = request.app[SERVICES]
@@ -109,6 +119,7 @@ async def park(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/sessions/{session_id}/answers")
 @allows(Permission.READ)
+@described(CentreAnswers)
 async def answers(request: web.Request) -> web.Response:
     """What the central server answered about a conversation, the parts of a long one joined; works without it."""
     services = request.app[SERVICES]

@@ -9,8 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ambientd.api.access import actor, allows, caller
+from ambientd.api.described import FORM, OCTETS, Binary, described
+from ambientd.api.models.recordings import Recording, RecordingForm, RecordingHeard
 from ambientd.api.origin import peer
 from ambientd.api.reach import stored, within_reach
 from ambientd.api.services import SERVICES, Services, Transfer
@@ -37,6 +40,12 @@ FIELDS: Final = ("language", "prompt", "vocabulary", "encounter", "patient")
 
 @routes.post("/api/v1/transcriptions")
 @allows(Permission.RECORD)
+@described(
+    Recording,
+    status=202,
+    body_content={FORM: RecordingForm, OCTETS: Binary},
+    errors=(413, 415, 507),
+)
 async def receive(request: web.Request) -> web.Response:
     """Takes a recording, as the body or as the part ``file`` of a form; answers once all of it is here."""
     services = request.app[SERVICES]
@@ -54,6 +63,7 @@ async def receive(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/transcriptions/{session_id}")
 @allows(Permission.READ)
+@described(Recording | RecordingHeard)
 async def one(request: web.Request) -> web.Response:
     """Where a recording stands; once it has ended, with its text."""
     services = request.app[SERVICES]
@@ -77,6 +87,7 @@ async def one(request: web.Request) -> web.Response:
 
 @routes.delete("/api/v1/transcriptions/{session_id}")
 @allows(Permission.STEER)
+@described(Recording)
 async def cancel(request: web.Request) -> web.Response:
     """Breaks a recording off; what was heard by then stays, as an interrupted session."""
     upload = _find(request, Permission.STEER)
@@ -133,7 +144,7 @@ async def _take(request: web.Request, transfer: Transfer) -> dict[str, str]:
                     "the form has a part that is not known",
                     hint=f"Known parts: file, {', '.join(FIELDS)}.",
                 )
-    except ValueError:
+    except (ValueError, HttpProcessingError):
         raise ClientError("bad_form", "the body is not the form that its type says") from None
     if files != 1:
         raise ClientError(

@@ -8,6 +8,8 @@ from collections import Counter
 from aiohttp import web
 
 from ambientd.api.access import actor, allows
+from ambientd.api.described import described
+from ambientd.api.models.box import VocabularyCounts, VocabularyNames
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
@@ -19,6 +21,7 @@ routes = web.RouteTableDef()
 
 @routes.get("/api/v1/vocabulary")
 @allows(Permission.RECORD, Permission.SEE_BOX)
+@described(VocabularyNames)
 async def names(request: web.Request) -> web.Response:
     """The clinic's names and how many of each speciality; never those a session brought itself."""
     vocabulary = request.app[SERVICES].glossary.vocabulary
@@ -27,6 +30,7 @@ async def names(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/vocabulary/reload")
 @allows(Permission.RUN_BOX)
+@described(VocabularyCounts)
 async def reload(request: web.Request) -> web.Response:
     """Read the list again, for sessions that open from now on."""
     services = request.app[SERVICES]

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from central.certificates import Authority
+from documented import Documented
 from entered import Guarded
 from scripted import Engine, detect, terms_of
 from scripted_microphone import ScriptedMicrophone
@@ -62,6 +63,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
 
     ``lan``: a door to the network as well.
     """
+    documented = Documented()
     async with AsyncExitStack() as stack:
 
         async def open_one(
@@ -182,6 +184,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     joining=joining,
                 )
             )
+            documented.watch(app)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
@@ -208,6 +211,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             )
 
         yield open_one
+    assert documented.faults == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ async def test_a_sound_box_says_so_for_each_thing_looked_at(box):
         told = await answer.json()
     assert answer.status == 200
     assert told["status"] == "ok"
-    assert {each["id"] for each in told["checks"]} == {
+    assert {each["id"] for each in told["checks"]} >= {
         "store.writable",
         "store.disk",
         "store.damaged",
