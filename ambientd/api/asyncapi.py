@@ -5,6 +5,7 @@ Source: https://www.asyncapi.com/docs/reference/specification/v3.0.0
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 from ambientd import __version__
@@ -45,8 +46,9 @@ _TO_LISTENERS: Final = frozenset(
 )
 
 
+@cache
 def asyncapi() -> dict[str, Any]:
-    """The document."""
+    """The document; made once, and not to be changed."""
     schemas: dict[str, Any] = {}
     messages: dict[str, Any] = {"audio": _AUDIO}
     sides: dict[str, tuple[type[Model], ...]] = {

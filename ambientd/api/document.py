@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from inspect import cleandoc
 from typing import Any, Final
@@ -18,6 +19,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from ambientd import __version__
 from ambientd.api.access import Need, need
 from ambientd.api.described import JSON, Description, description, is_static
+from ambientd.api.showing import COOKIES
+from ambientd.core.access import Permission
 
 TITLE: Final = "ambientd"
 
@@ -36,8 +39,8 @@ _SECURITY: Final = {
     "browser": {
         "type": "apiKey",
         "in": "cookie",
-        "name": "__Host-ambientd",
-        "description": "The cookie of a browser that has logged in or was paired.",
+        "name": f"__Host-{COOKIES[0]}",
+        "description": "The cookie of somebody who has logged in with a browser; a paired tablet has one of its own.",
     },
 }
 
@@ -54,10 +57,15 @@ def operations(app: web.Application) -> Iterator[tuple[str, str, Any]]:
 
 
 def openapi(app: web.Application) -> dict[str, Any]:
-    """The document for this application's routes."""
+    """The document for this application's routes; made once for those routes, and not to be changed."""
+    return _document(tuple(operations(app)))
+
+
+@lru_cache(maxsize=2)
+def _document(routes: tuple[tuple[str, str, Any], ...]) -> dict[str, Any]:
     schemas = _Schemas()
     paths: dict[str, dict[str, Any]] = {}
-    for path, method, function in operations(app):
+    for path, method, function in routes:
         paths.setdefault(path, {})[method] = _operation(path, function, schemas)
     return {
         "openapi": "3.1.0",
@@ -80,14 +88,21 @@ class _Schemas:
         self.found: dict[str, Any] = {}
 
     def of(self, model: Any, mode: JsonSchemaMode) -> dict[str, Any]:
+        """The schema of a model, by reference if it has a name."""
         schema = TypeAdapter(model).json_schema(
             ref_template=_REF, mode=mode, schema_generator=GenerateJsonSchema
         )
-        self.found |= schema.pop("$defs", {})
+        self.keep(schema.pop("$defs", {}))
         if isinstance(model, type) and issubclass(model, BaseModel):
-            self.found[model.__name__] = schema
+            self.keep({model.__name__: schema})
             return {"$ref": _REF.format(model=model.__name__)}
         return schema
+
+    def keep(self, schemas: Mapping[str, Any]) -> None:
+        """Notes models by their names, of which there must be no two."""
+        for name, schema in schemas.items():
+            if self.found.setdefault(name, schema) != schema:
+                raise TypeError(f"two models are called {name}")
 
 
 def _operation(path: str, function: Any, schemas: _Schemas) -> dict[str, Any]:
@@ -122,7 +137,8 @@ def _operation(path: str, function: Any, schemas: _Schemas) -> dict[str, Any]:
         }
     if asked.permissions:
         operation["security"] = [{"token": []}, {"browser": []}]
-        operation["x-permissions"] = list(asked.permissions)
+        if len(asked.permissions) < len(Permission):  # else it is for anybody who is known
+            operation["x-permissions"] = list(asked.permissions)
     return operation
 
 
@@ -142,7 +158,7 @@ def _query(model: type[BaseModel] | None, schemas: _Schemas) -> Iterator[dict[st
     if model is None:
         return
     schema = model.model_json_schema(ref_template=_REF)
-    schemas.found |= schema.pop("$defs", {})
+    schemas.keep(schema.pop("$defs", {}))
     for name, about in schema["properties"].items():
         # A parameter is there or not: null is for JSON.
         choices = [each for each in about.get("anyOf", []) if each.get("type") != "null"]

@@ -20,6 +20,21 @@ from ambientd.api.access import (
     visitor,
 )
 from ambientd.api.body import fields, text
+from ambientd.api.described import described
+from ambientd.api.models.people import (
+    Code,
+    LogIn,
+    Me,
+    Message,
+    NewPassword,
+    NewPin,
+    Nobody,
+    Purpose,
+    SetUp,
+    Ticket,
+    Unlock,
+    Welcome,
+)
 from ambientd.api.origin import is_encrypted, is_on_loopback, peer
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Kind, Principal, permissions
@@ -33,6 +48,7 @@ PURPOSES: Final = ("transcribe", "listen")
 
 @routes.get("/api/v1/me")
 @open_to_all
+@described(Me, also={401: Nobody})
 async def me(request: web.Request) -> web.Response:
     """Who calls and what he may; 401 for somebody unknown, also with ``setup_needed``."""
     principal, needed = visitor(request), request.app[SERVICES].joining.setup_code is not None
@@ -46,6 +62,7 @@ async def me(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/setup")
 @open_to_all
+@described(Welcome, body=SetUp, errors=(401, 403, 409))
 async def set_up(request: web.Request) -> web.Response:
     """Makes the first account, an operator's, with the set-up code, and logs it in."""
     _in_private(request)
@@ -58,6 +75,7 @@ async def set_up(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/login")
 @open_to_all
+@described(Welcome, body=LogIn, errors=(401, 403, 423))
 async def log_in(request: web.Request) -> web.Response:
     """Logs an account in."""
     _in_private(request)
@@ -72,6 +90,7 @@ async def log_in(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/break-glass")
 @open_to_all
+@described(Welcome, body=Code, errors=(401, 403))
 async def break_glass(request: web.Request) -> web.Response:
     """Everything for a short time, with the sealed emergency code; on the box itself the answer holds a token."""
     _in_private(request)
@@ -83,6 +102,7 @@ async def break_glass(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/logout")
 @open_to_all
+@described(Message)
 async def log_out(request: web.Request) -> web.Response:
     """Ends the log-in, and closes what it opened; a paired device is paired no more."""
     answer = web.json_response({"message": "Logged out"})
@@ -95,6 +115,7 @@ async def log_out(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/lock")
 @anybody_known
+@described(Message)
 async def lock(request: web.Request) -> web.Response:
     """Locks the log-in: a recording goes on, everything else waits for ``unlock``."""
     await request.app[SERVICES].gate.lock(caller(request), peer(request), but=presence(request))
@@ -103,6 +124,7 @@ async def lock(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/unlock")
 @open_to_all
+@described(Me, body=Unlock, errors=(401, 403, 423))
 async def unlock(request: web.Request) -> web.Response:
     """Unlocks the log-in: ``password``; for a paired device ``pin``, or the ``name`` and ``password`` of anybody."""
     _in_private(request)
@@ -116,6 +138,7 @@ async def unlock(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/me/password")
 @anybody_known
+@described(Message, body=NewPassword)
 async def change_password(request: web.Request) -> web.Response:
     """Changes one's own password, ``old`` for ``new``; other browsers must log in again."""
     _in_private(request)
@@ -133,6 +156,7 @@ async def change_password(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/me/pin")
 @anybody_known
+@described(Message, body=NewPin)
 async def change_pin(request: web.Request) -> web.Response:
     """Sets the ``pin`` that unlocks a paired device."""
     _in_private(request)
@@ -148,6 +172,7 @@ async def change_pin(request: web.Request) -> web.Response:
 @routes.post("/api/v1/tickets")
 @even_locked
 @anybody_known
+@described(Ticket, body=Purpose, body_required=False)
 async def ticket(request: web.Request) -> web.Response:
     """A ticket for one WebSocket, ``purpose``: transcribe (default) or listen.
 

@@ -12,6 +12,8 @@ from aiohttp import web
 
 from ambientd.api.access import actor, allows, caller
 from ambientd.api.body import json_object
+from ambientd.api.described import described
+from ambientd.api.models.room import MicrophoneStanding, TakeBegun, TakeWanted, TrialHeard
 from ambientd.api.origin import peer
 from ambientd.api.reach import within_reach
 from ambientd.api.services import SERVICES
@@ -32,6 +34,7 @@ NAMELESS: Final = {"session_id": None, "quiet_seconds": None, "stops_in_seconds"
 
 @routes.get("/api/v1/microphone")
 @allows(Permission.WATCH, Permission.SEE_BOX)
+@described(MicrophoneStanding)
 async def state(request: web.Request) -> web.Response:
     """Devices, state, level, and the session that is being recorded."""
     return _told(request)
@@ -39,6 +42,7 @@ async def state(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/microphone/start")
 @allows(Permission.RECORD)
+@described(TakeBegun, status=201, body=TakeWanted, body_required=False, errors=(409, 507))
 async def start(request: web.Request) -> web.Response:
     """Opens a session for what the microphone hears; answers once it hears."""
     fields = await json_object(request) if request.can_read_body else {}
@@ -65,6 +69,7 @@ async def start(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/microphone/pause")
 @allows(Permission.STEER)
+@described(MicrophoneStanding, errors=(409,))
 async def pause(request: web.Request) -> web.Response:
     """Time stands still for the session; nothing is heard until it is resumed."""
     await _recorder(request, Permission.STEER).pause()
@@ -73,6 +78,7 @@ async def pause(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/microphone/resume")
 @allows(Permission.STEER)
+@described(MicrophoneStanding, errors=(409,))
 async def resume(request: web.Request) -> web.Response:
     """The session goes on."""
     await _recorder(request, Permission.STEER).resume()
@@ -81,6 +87,7 @@ async def resume(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/microphone/stop")
 @allows(Permission.STEER)
+@described(MicrophoneStanding, errors=(409,))
 async def stop(request: web.Request) -> web.Response:
     """Ends the session; answers once all that was heard is stored."""
     await _recorder(request, Permission.STEER).stop()
@@ -89,6 +96,7 @@ async def stop(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/microphone/discard")
 @allows(Permission.DELETE)
+@described(MicrophoneStanding, errors=(409,))
 async def discard(request: web.Request) -> web.Response:
     """Destroys the session with all that was heard; answers once nothing of it is left."""
     recorder = _recorder(request, Permission.DELETE)
@@ -98,6 +106,7 @@ async def discard(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/microphone/test")
 @allows(Permission.RECORD)
+@described(TrialHeard, errors=(409,))
 async def test(request: web.Request) -> web.Response:
     """Hears five seconds, in memory only: the level, and what was understood."""
     recorder = _recorder(request)

@@ -14,6 +14,16 @@ from aiohttp import web
 from ambientd.api import showing
 from ambientd.api.access import actor, allows, open_to_all
 from ambientd.api.body import fields, text
+from ambientd.api.described import described
+from ambientd.api.models.people import (
+    Approval,
+    Device,
+    Message,
+    PairingAsked,
+    Pairings,
+    PairingStatus,
+    PairingWanted,
+)
 from ambientd.api.origin import peer
 from ambientd.api.people import device_fields
 from ambientd.api.services import SERVICES
@@ -28,6 +38,7 @@ SECRET: str = "X-Pairing-Secret"  # noqa: S105 - the name of a header
 
 @routes.post("/api/v1/pairings")
 @open_to_all
+@described(PairingAsked, status=201, body=PairingWanted, errors=(401, 403, 409))
 async def ask(request: web.Request) -> web.Response:
     """Asks for this browser, under a ``name``, to be let in."""
     body = await fields(request, "name")
@@ -43,6 +54,7 @@ async def ask(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/pairings/{pairing_id}")
 @open_to_all
+@described(PairingStatus, errors=(401, 403))
 async def asked(request: web.Request) -> web.Response:
     """How it stands, for the browser that asked; once it is approved, with the cookie."""
     status, issued = await request.app[SERVICES].joining.asked(
@@ -56,6 +68,7 @@ async def asked(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/pairings")
 @allows(Permission.PEOPLE)
+@described(Pairings)
 async def waiting(request: web.Request) -> web.Response:
     """The browsers that ask, with the numbers they show."""
     joining = request.app[SERVICES].joining
@@ -65,6 +78,7 @@ async def waiting(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/pairings/{pairing_id}/approve")
 @allows(Permission.PEOPLE)
+@described(Device, body=Approval, errors=(409,))
 async def approve(request: web.Request) -> web.Response:
     """Lets a browser in with a ``role``; with ``code`` only if that is the number on its screen."""
     body = await fields(request, "role", "code")
@@ -77,6 +91,7 @@ async def approve(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/pairings/{pairing_id}/refuse")
 @allows(Permission.PEOPLE)
+@described(Message, errors=(409,))
 async def refuse(request: web.Request) -> web.Response:
     """Turns a browser away."""
     await request.app[SERVICES].joining.refuse(request.match_info["pairing_id"], _by(request))

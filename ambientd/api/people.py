@@ -9,6 +9,20 @@ from aiohttp import web
 
 from ambientd.api.access import actor, allows, caller
 from ambientd.api.body import fields
+from ambientd.api.described import described
+from ambientd.api.models.people import (
+    Accounts,
+    AccountWanted,
+    Devices,
+    DeviceWanted,
+    EmergencyCode,
+    NewAccount,
+    NewDevice,
+    PasswordSet,
+    PasswordWanted,
+    Revoked,
+    SetupCode,
+)
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission
@@ -23,6 +37,7 @@ LONGEST_DAYS: Final = 3_650
 
 @routes.get("/api/v1/accounts")
 @allows(Permission.PEOPLE)
+@described(Accounts)
 async def accounts(request: web.Request) -> web.Response:
     """All accounts, those revoked too."""
     known = request.app[SERVICES].gate.roster.accounts.values()
@@ -31,6 +46,7 @@ async def accounts(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/accounts")
 @allows(Permission.PEOPLE)
+@described(NewAccount, status=201, body=AccountWanted, errors=(409,))
 async def add_account(request: web.Request) -> web.Response:
     """Adds an account: ``name``, ``role``, ``password``; without one it is made up and told once."""
     body = await fields(request, "name", "role", "password")
@@ -42,6 +58,7 @@ async def add_account(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/accounts/{id}/password")
 @allows(Permission.PEOPLE)
+@described(PasswordSet, body=PasswordWanted, body_required=False, errors=(409,))
 async def reset_password(request: web.Request) -> web.Response:
     """Sets another ``password``; without one it is made up and told once.  Its log-ins end."""
     body = await fields(request, "password")
@@ -53,6 +70,7 @@ async def reset_password(request: web.Request) -> web.Response:
 @routes.delete("/api/v1/accounts/{id}")
 @routes.delete("/api/v1/devices/{id}")
 @allows(Permission.PEOPLE)
+@described(Revoked, errors=(409,))
 async def revoke(request: web.Request) -> web.Response:
     """Revokes an account or a device, and closes what it has open."""
     name = request.match_info["id"]
@@ -62,6 +80,7 @@ async def revoke(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/devices")
 @allows(Permission.PEOPLE)
+@described(Devices)
 async def devices(request: web.Request) -> web.Response:
     """Paired browsers and programs, those revoked too, and who has all rights by the emergency code."""
     services = request.app[SERVICES]
@@ -77,6 +96,7 @@ async def devices(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/devices")
 @allows(Permission.PEOPLE)
+@described(NewDevice, status=201, body=DeviceWanted, errors=(409,))
 async def add_device(request: web.Request) -> web.Response:
     """Adds a program: ``name``, ``role``, ``days`` it may come; its token is told once."""
     body = await fields(request, "name", "role", "days")
@@ -88,6 +108,7 @@ async def add_device(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/setup")
 @allows(Permission.PEOPLE)
+@described(SetupCode)
 async def setup_code(request: web.Request) -> web.Response:
     """Whether the box waits for its first account; on the box itself with the code."""
     code = request.app[SERVICES].joining.setup_code
@@ -97,6 +118,7 @@ async def setup_code(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/emergency-code")
 @allows(Permission.PEOPLE)
+@described(EmergencyCode)
 async def seal(request: web.Request) -> web.Response:
     """Makes the emergency code anew; only on the box itself, since it opens more than an operator may."""
     if not caller(request).is_local:

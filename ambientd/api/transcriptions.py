@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ambientd.api.access import actor, allows, caller
 from ambientd.api.described import FORM, OCTETS, Binary, described
-from ambientd.api.models.recordings import Recording, RecordingForm, RecordingHeard
+from ambientd.api.models.recordings import RecordingForm, RecordingHeard, RecordingStanding
 from ambientd.api.origin import peer
 from ambientd.api.reach import stored, within_reach
 from ambientd.api.services import SERVICES, Services, Transfer
@@ -41,7 +41,7 @@ FIELDS: Final = ("language", "prompt", "vocabulary", "encounter", "patient")
 @routes.post("/api/v1/transcriptions")
 @allows(Permission.RECORD)
 @described(
-    Recording,
+    RecordingStanding,
     status=202,
     body_content={FORM: RecordingForm, OCTETS: Binary},
     errors=(413, 415, 507),
@@ -63,7 +63,7 @@ async def receive(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/transcriptions/{session_id}")
 @allows(Permission.READ)
-@described(Recording | RecordingHeard)
+@described(RecordingStanding | RecordingHeard)
 async def one(request: web.Request) -> web.Response:
     """Where a recording stands; once it has ended, with its text."""
     services = request.app[SERVICES]
@@ -87,7 +87,7 @@ async def one(request: web.Request) -> web.Response:
 
 @routes.delete("/api/v1/transcriptions/{session_id}")
 @allows(Permission.STEER)
-@described(Recording)
+@described(RecordingStanding)
 async def cancel(request: web.Request) -> web.Response:
     """Breaks a recording off; what was heard by then stays, as an interrupted session."""
     upload = _find(request, Permission.STEER)

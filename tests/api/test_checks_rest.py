@@ -31,16 +31,16 @@ async def test_a_full_disk_is_critical_and_comes_first(open_box: Open):
 
 
 async def test_other_rooms_findings_are_there_and_a_check_that_fails_is_one_itself(open_box: Open):
-    async def microphone() -> list[Finding]:
-        return [Finding("capture.microphone", "Microphone", Severity.NOTE, "It is off.")]
+    async def lamp() -> list[Finding]:
+        return [Finding("room.lamp", "Lamp", Severity.NOTE, "It is off.")]
 
     async def broken() -> list[Finding]:
         raise ValueError("Maria Gonzalez")
 
-    box = await open_box(checks=(microphone, broken))
+    box = await open_box(checks=(lamp, broken))
     async with box.http.get(f"{box.url}/api/v1/checks") as answer:
         text = await answer.text()
         told = {each["id"]: each for each in (await answer.json())["checks"]}
-    assert told["capture.microphone"]["severity"] == "note"
+    assert told["room.lamp"]["severity"] == "note"
     assert told["checks.broken"]["severity"] == "critical"
     assert "Gonzalez" not in text

@@ -23,7 +23,7 @@ class RecordingForm(Model):
     patient: str | None = None
 
 
-class Recording(Model):
+class RecordingStanding(Model):
     """Where a recording stands."""
 
     id: str
