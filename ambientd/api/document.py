@@ -65,8 +65,14 @@ def openapi(app: web.Application) -> dict[str, Any]:
 def _document(routes: tuple[tuple[str, str, Any], ...]) -> dict[str, Any]:
     schemas = _Schemas()
     paths: dict[str, dict[str, Any]] = {}
+    named: set[str] = set()
     for path, method, function in routes:
-        paths.setdefault(path, {})[method] = _operation(path, function, schemas)
+        operation = _operation(path, function, schemas)
+        # A function may answer at two paths: the second one's name says at which.
+        if (name := operation["operationId"]) in named:
+            operation["operationId"] = name = f"{name}_{'_'.join(re.findall(r'[a-z]+', path))}"
+        named.add(name)
+        paths.setdefault(path, {})[method] = operation
     return {
         "openapi": "3.1.0",
         "info": {
