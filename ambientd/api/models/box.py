@@ -90,6 +90,14 @@ class ClockStatus(Model):
     doubt: str | None
 
 
+class ProcessorStatus(Model):
+    """What the daemon has had of the processor."""
+
+    seconds: Seconds
+    """Since its start, over all cores."""
+    cores: Count
+
+
 class BoxStatus(Model):
     """The box, in figures."""
 
@@ -99,6 +107,7 @@ class BoxStatus(Model):
     sessions: SessionsStatus
     microphone: MicrophoneStatus
     load: LoadStatus
+    cpu: ProcessorStatus
     disk: DiskStatus
     clock: ClockStatus
 
