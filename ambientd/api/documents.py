@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ambientd.api.access import open_to_all
+from ambientd.api.access import anybody_known
 from ambientd.api.asyncapi import asyncapi
 from ambientd.api.described import JSON, PlainText, described
 from ambientd.api.docs_page import STYLE, page
@@ -24,7 +24,7 @@ _HEADERS: Final = {
 
 
 @routes.get("/openapi.json")
-@open_to_all
+@anybody_known
 @described(content={JSON: dict[str, Any]})
 async def rest(request: web.Request) -> web.Response:
     """The OpenAPI 3.1 document of the REST interface."""
@@ -32,7 +32,7 @@ async def rest(request: web.Request) -> web.Response:
 
 
 @routes.get("/asyncapi.json")
-@open_to_all
+@anybody_known
 @described(content={JSON: dict[str, Any]})
 async def sockets(_request: web.Request) -> web.Response:
     """The AsyncAPI 3 document of the WebSockets."""
@@ -40,7 +40,7 @@ async def sockets(_request: web.Request) -> web.Response:
 
 
 @routes.get("/docs")
-@open_to_all
+@anybody_known
 @described(content={"text/html": PlainText})
 async def docs(request: web.Request) -> web.Response:
     """Both as a page to read."""
@@ -49,7 +49,7 @@ async def docs(request: web.Request) -> web.Response:
 
 
 @routes.get("/docs.css")
-@open_to_all
+@anybody_known
 @described(content={"text/css": PlainText})
 async def style(_request: web.Request) -> web.Response:
     """What the page looks like."""
