@@ -1,7 +1,8 @@
 """The service manager and its journal: what they are told, and the sockets that are handed over.
 
-The only door to systemd-python.  No wheel of that exists, so a checkout may be without: the protocol of notifications
-and of sockets is then spoken here, a few lines each, and the log goes to standard error as it does everywhere.
+The only door to systemd-python.  No wheel of that exists, so a checkout may be without: sockets are then taken by a
+few lines of our own, and the log goes to standard error as it does everywhere.  Notifications are always sent from
+here: the library's call waits while the manager does not read, in our event loop, and every room would wait with it.
 Without systemd nobody is told anything and no sockets come.
 """
 
@@ -27,6 +28,9 @@ FIRST_SOCKET: Final = 3
 
 _VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
+_MOMENTARY: Final = ("WATCHDOG=", "EXTEND_TIMEOUT_USEC=", "MONOTONIC_USEC=", "RELOADING=")
+"""What is not true any more when it is told late."""
+
 HTTP: Final = "ambientd-http"
 LAN: Final = "ambientd-lan"
 """``FileDescriptorName=`` of the sockets this daemon knows."""
@@ -35,12 +39,14 @@ LAN: Final = "ambientd-lan"
 class ServiceManager:
     """Whoever started this process and wants to know how it gets on; deaf where that is not systemd."""
 
-    def __init__(self, environ: Mapping[str, str] | None = None, *, use_library: bool = True) -> None:
-        """``environ``: by default this process's.  ``use_library``: whether systemd-python may speak for us."""
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        """``environ``: by default this process's."""
         environ = os.environ if environ is None else environ
-        self._address = environ.get("NOTIFY_SOCKET", "")
-        self._library = _daemon if use_library and environ is os.environ else None
+        # "@" stands for the NUL of the abstract name space.  Source: sd_notify(3).
+        address = environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
         self._failing = False
+        self._owed: tuple[str, ...] = ()
         self.watchdog = _watchdog(environ)
         """Seconds within which it wants to hear of us again and again; ``None`` if it does not watch."""
 
@@ -50,24 +56,27 @@ class ServiceManager:
         return bool(self._address)
 
     def tell(self, *facts: str) -> None:
-        """Sends assignments such as ``READY=1``.  May be called from any thread.
+        """Sends assignments such as ``READY=1``, and never waits.
 
-        A manager that cannot be reached is no reason to stop a consultation: the log tells, once.
+        A manager that cannot be reached, or does not read, is no reason to keep a consultation waiting: the log tells
+        of it once, and what still holds then is sent with the next facts.
         """
         if not self._address:
             return
-        message = "\n".join(facts)
+        facts = (*self._owed, *facts)
         try:
-            if self._library is not None:
-                self._library.notify(message)
-            else:
-                _send(self._address, message)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as door:
+                door.setblocking(False)
+                door.sendto("\n".join(facts).encode(), self._address)
         except OSError as error:
             if not self._failing:
                 logger.warning("the service manager cannot be told", extra={"error": error})
             self._failing = True
+            latest = {fact.partition("=")[0]: fact for fact in facts if not fact.startswith(_MOMENTARY)}
+            self._owed = tuple(latest.values())
         else:
             self._failing = False
+            self._owed = ()
 
 
 def _watchdog(environ: Mapping[str, str]) -> float | None:
@@ -77,13 +86,6 @@ def _watchdog(environ: Mapping[str, str]) -> float | None:
     if not microseconds.isdecimal() or meant != str(os.getpid()):
         return None
     return int(microseconds) / 1e6 or None
-
-
-def _send(address: str, message: str) -> None:
-    # "@" stands for the NUL of the abstract name space.  Source: sd_notify(3).
-    name = "\0" + address[1:] if address.startswith("@") else address
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as door:
-        door.sendto(message.encode(), name)
 
 
 def sockets() -> dict[str, list[socket.socket]]:

@@ -9,7 +9,6 @@ length in front (4 bytes, little-endian); the last has the length 0, and one mor
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import resource
@@ -27,7 +26,7 @@ BLOCK: Final = RATE
 def unpack(source: BinaryIO, sink: BinaryIO) -> None:
     """Reads all of ``source`` and writes its samples to ``sink``."""
     try:
-        seconds, blocks = read_recording(io.BytesIO(source.read()), block=BLOCK)
+        seconds, blocks = read_recording(source, block=BLOCK, copied=_write_no_file)
     except AudioUnreadable as error:
         _say(sink, _fault(error))
         return
@@ -41,6 +40,12 @@ def unpack(source: BinaryIO, sink: BinaryIO) -> None:
     _say(sink, fault)
 
 
+def _write_no_file() -> None:
+    """Whatever takes this process over from now on."""
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
 def _fault(error: AudioUnreadable) -> dict[str, str]:
     return {"fault": error.message, "hint": error.hint}
 
@@ -52,10 +57,9 @@ def _say(sink: BinaryIO, fields: dict[str, float] | dict[str, str]) -> None:
 
 def main() -> None:
     """The process: it may not write a file, nor leave its memory behind when it breaks."""
-    # The service's sandbox refuses any change of limits and priorities; it has bounds of its own for the same.
-    for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE):
-        with suppress(ValueError, OSError):
-            resource.setrlimit(limit, (0, 0))
+    # A sandbox may refuse any change of limits and priorities; the service's own allows these.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):
         os.nice(10)
     # Notes of the decoders, and a trace if it breaks: nothing that anybody could act on.

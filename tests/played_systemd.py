@@ -53,6 +53,7 @@ class Service:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AMBIENTD_")}
         return kept | {
             "AMBIENTD_SERVER__PORT": str(self.port),
+            "AMBIENTD_LAN__ENABLED": "false",
             "AMBIENTD_STORE__DIRECTORY": str(self.folder),
             "AMBIENTD_MODELS__DIRECTORY": str(self.folder),
             "PYTHONPATH": os.pathsep.join(sys.path),

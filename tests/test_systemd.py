@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,6 @@ from ambientd import systemd
 from ambientd.systemd import ServiceManager
 
 needs_library = pytest.mark.skipif(systemd.journal() is None, reason="systemd-python is not installed")
-ways = pytest.mark.parametrize(
-    "library", [pytest.param(True, marks=needs_library), False], ids=["systemd-python", "without"]
-)
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -34,14 +33,34 @@ def listener(
         yield door
 
 
-@ways
-def test_what_is_told_arrives_as_one_message(listener: socket.socket, library: bool) -> None:  # noqa: FBT001
-    manager = ServiceManager(use_library=library)
+def test_what_is_told_arrives_as_one_message(listener: socket.socket) -> None:
+    manager = ServiceManager()
     assert manager.listens
 
     manager.tell("READY=1", "STATUS=ready: 0 live sessions")
 
     assert listener.recv(4096) == b"READY=1\nSTATUS=ready: 0 live sessions"
+
+
+def test_a_manager_that_does_not_read_is_not_waited_for(
+    listener: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The library's notify would wait here, in the event loop."""
+    manager = ServiceManager()
+    began = time.monotonic()
+    for _ in range(2000):
+        manager.tell("WATCHDOG=1")
+    manager.tell("STATUS=old")
+    manager.tell("READY=1", "STATUS=ready")
+    assert time.monotonic() - began < 2
+    assert caplog.messages == ["the service manager cannot be told"]
+
+    listener.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            assert listener.recv(4096) == b"WATCHDOG=1"
+    manager.tell("WATCHDOG=1")
+    assert sorted(listener.recv(4096).split(b"\n")) == [b"READY=1", b"STATUS=ready", b"WATCHDOG=1"]
 
 
 def test_without_a_manager_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,13 +70,10 @@ def test_without_a_manager_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert not manager.listens
 
 
-@ways
 def test_a_manager_that_has_gone_is_told_of_in_the_log_once(
-    listener: socket.socket,
-    caplog: pytest.LogCaptureFixture,
-    library: bool,  # noqa: FBT001
+    listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    manager = ServiceManager(use_library=library)
+    manager = ServiceManager()
     listener.close()
     manager.tell("WATCHDOG=1")
     manager.tell("WATCHDOG=1")

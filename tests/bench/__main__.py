@@ -13,12 +13,13 @@ from typing import Final
 import click
 from rich.console import Console
 
-from bench import offline, plots, report, storage, streaming
+from bench import appliance, offline, plots, report, storage, streaming
 
 PARTS: Final[dict[str, Callable[[int], list[report.Section]]]] = {
     "offline": lambda _repeat: offline.accuracy(),
     "streaming": lambda repeat: [asyncio.run(streaming.run(repeat))],
     "storage": lambda _repeat: storage.measure(),
+    "appliance": lambda _repeat: appliance.measure(),
 }
 
 
