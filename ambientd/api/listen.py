@@ -159,10 +159,30 @@ async def _past(record: SessionRecord, services: Services, *, refined: bool) -> 
     yield protocol.session_ended(
         record.session_id, reason=record.reason or EndReason.ERROR, lines=record.total_chunks
     )
-    if refined and record.refinement is Refinement.DONE:
-        lines = await services.lines.refined(record.session_id)
-        model = lines[0].model if lines else record.model
-        yield protocol.refined(record.session_id, state=record.refinement, lines=lines, model=model, kept=0.0)
+    if refined:
+        async with aclosing(_refined(record, services)) as outcome:
+            async for message in outcome:
+                yield message
+
+
+async def _refined(record: SessionRecord, services: Services) -> AsyncGenerator[Message]:
+    """The outcome of the second hearing, as soon as it is there, if there is one."""
+    refiner = services.registry.refiner
+    hub = refiner.hub(record.session_id) if refiner else None
+    if hub is not None:
+        listener = hub.subscribe(frozenset({"refined"}))
+        try:
+            while (message := await listener.next()) is not None:
+                yield message
+        finally:
+            hub.unsubscribe(listener)
+        return
+    # It may be there by now.
+    now = await services.sessions.get(record.session_id)
+    if now is not None and now.refinement is Refinement.DONE:
+        lines = await services.lines.refined(now.session_id)
+        model = lines[0].model if lines else now.model
+        yield protocol.refined(now.session_id, state=now.refinement, lines=lines, model=model, kept=0.0)
 
 
 async def _write(socket: web.WebSocketResponse, messages: AsyncGenerator[Message]) -> None:

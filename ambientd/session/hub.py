@@ -81,11 +81,13 @@ class Hub:
     def __init__(self) -> None:
         self._listeners: set[Listener] = set()
         self._closed = False
+        self._but: str | None = None
+        """The type of message that is still to come once the hub is closed."""
 
     def subscribe(self, wanted: frozenset[str] = frozenset()) -> Listener:
         """A new listener, told of everything published from now on; of :data:`OPT_IN` only what is ``wanted``."""
         listener = Listener(wanted)
-        if self._closed:
+        if self._closed and self._but not in wanted:
             listener.close()
         else:
             self._listeners.add(listener)
@@ -109,7 +111,7 @@ class Hub:
 
         ``but``: a type of message that is still to come; who asked for it stays until this is called again.
         """
-        self._closed = True
+        self._closed, self._but = True, but
         staying = {listener for listener in self._listeners if but in listener.wanted}
         for listener in self._listeners - staying:
             listener.close()

@@ -132,6 +132,11 @@ class Refiner:
         if work:
             work.stop()
 
+    def hub(self, session_id: str) -> Hub | None:
+        """Who is told the outcome of a session that has ended and waits; ``None`` if it does not."""
+        works = (work for work in self._works.values() if work.draft.session_id == session_id)
+        return next((work.hub for work in works if work.ended_at is not None), None)
+
     def forget(self, session_id: str) -> None:
         """The session was destroyed: so is its audio, and who waits for its text is told."""
         for work in [work for work in self._works.values() if work.draft.session_id == session_id]:

@@ -149,6 +149,33 @@ async def test_who_asks_is_told_the_refined_text_live_and_afterwards(open_box: O
     assert "here" in " ".join(m["text"] for m in later if m["type"] == "transcript")
 
 
+async def test_who_joins_between_the_end_and_the_refined_text_is_told_it_when_it_is_there(open_box: Open):
+    gate = asyncio.Event()
+
+    class Gated(Engine):
+        async def decode(self, request: Request) -> Heard:
+            if request.rank is Rank.BACKGROUND:
+                await gate.wait()
+            return await super().decode(request)
+
+    box = await open_box(refine=30, engine=Gated(by_rank))
+    speaker = await speak(box)
+    await speaker.send_bytes(to_pcm16(speech(6)))
+    await speaker.send_bytes(to_pcm16(silence(1)))
+    await speaker.send_json({"type": "end_session"})
+    await read(speaker)
+    listener = await box.connect("/ws/listen/room-1?refined=1")
+    told = [await listener.receive_json()]
+    while told[-1]["type"] != "session_ended":
+        told.append(await listener.receive_json())
+    gate.set()
+    rest = await read(listener)
+
+    assert [m["type"] for m in told] == ["listening", "transcript", "transcript", "session_ended"]
+    assert [(m["type"], m["state"]) for m in rest] == [("refined", "done")]
+    assert "there" in rest[0]["text"]
+
+
 async def test_a_pause_is_told_to_all_and_to_who_joins_during_it(box: Box):
     speaker = await speak(box)
     listener = await box.connect("/ws/listen/room-1")
