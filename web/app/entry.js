@@ -130,7 +130,18 @@ function logIn() {
       await quiet("/api/v1/login", values);
       done();
     }),
-    link(t("login.pair"), welcome));
+    link(t("login.pair"), welcome),
+    link(t("glass.open"), breakGlass));
+}
+
+/* The code in the sealed envelope: everything, for a while, and everybody will know. */
+function breakGlass() {
+  page(t("glass.title"), t("glass.text"),
+    form([{ name: "code", label: t("glass.code"), hint: t("glass.hint") }], t("glass.go"), async (values) => {
+      await quiet("/api/v1/break-glass", values);
+      done();
+    }),
+    link(t("cancel"), logIn));
 }
 
 /* A paired tablet is unlocked by its PIN, or by anybody's name and password; a person by his password. */
