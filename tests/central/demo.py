@@ -44,6 +44,7 @@ def environment(folder: Path, centre: Centre) -> dict[str, str]:
     secret.write_text(password)
     return os.environ | {
         "AMBIENTD_SERVER__PORT": "0",
+        "AMBIENTD_LAN__ENABLED": "false",
         "AMBIENTD_STORE__DIRECTORY": str(folder),
         "AMBIENTD_SYNC__PROFILE": "ambientai",
         "AMBIENTD_SYNC__URL": centre.url,
