@@ -1,7 +1,7 @@
 # `make run` and `make test` do all of the set-up themselves; docs/building.md tells how.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test week kills unplug lint types pages bench model deb test-deb lock clean system browser environment dev engine
+.PHONY: help run demo test week kills unplug lint types pages bench model deb test-deb lock clean system browser sound environment dev engine
 
 BIN    := .venv/bin
 MODELS := .state/models
@@ -20,7 +20,7 @@ demo: export AMBIENTD_MODELS__DIRECTORY ?= $(CURDIR)/$(MODELS)
 demo: engine model  ## play a visit to a box and see a central server's answers come back
 	@PYTHONPATH=tests $(BIN)/python -m central.demo
 
-test: lint types engine model browser  ## set up what is missing, then lint, types and every test
+test: lint types engine model browser sound  ## set up what is missing, then lint, types and every test
 	$(BIN)/pytest
 
 # Two tests at full length; -s shows what was run, how often it was killed and what was found wrong.
@@ -72,6 +72,8 @@ system:
 	@packaging/system-packages
 browser: system
 	@packaging/system-packages --browser
+sound: system
+	@packaging/system-packages --sound
 environment: system
 	@packaging/environment run
 dev: system

@@ -110,6 +110,8 @@ def machine(tmp_path: Path) -> Machine:
     made.program("pkg-config", "#!/bin/sh\n")
     made.program("chromium", "#!/bin/sh\n")
     made.program("certutil", "#!/bin/sh\n")
+    for tool in ("pulseaudio", "paplay", "pactl"):
+        made.program(tool, "#!/bin/sh\n")
     made.program("apt-get", '#!/bin/sh\necho "apt-get $*" >>"$(dirname "$0")/../apt.log"\n')
     made.program("sudo", "#!/bin/sh\nexit 1\n")
     (programs / "machine").write_text(str(tmp_path))
@@ -237,6 +239,7 @@ def test_missing_packages_can_be_done_without(machine: Machine) -> None:
 
 def test_a_machine_that_lacks_nothing_is_left_alone(machine: Machine) -> None:
     assert machine.done("system-packages", "--browser") == ""
+    assert machine.done("system-packages", "--sound") == ""
     assert not (machine.root / "apt.log").exists()
 
 
@@ -279,6 +282,13 @@ def test_without_a_browser_the_tests_go_on(machine: Machine) -> None:
     said = machine.done("system-packages", "--browser")
     assert "page's tests will be skipped" in said
     assert "apt-get install -y --no-install-recommends chromium" in said
+
+
+def test_without_a_sound_server_the_tests_go_on(machine: Machine) -> None:
+    (machine.programs / "pulseaudio").unlink()
+    said = machine.done("system-packages", "--sound")
+    assert "some of the microphone's tests will be skipped" in said
+    assert "install -y --no-install-recommends pulseaudio pulseaudio-utils libasound2-plugins" in said
 
 
 # -- the environment
