@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ambientd.core.audio import RATE, Samples
-from ambientd.core.decoding import Heard, Load, Request
+from ambientd.core.decoding import Heard, Load, Request, Weighed
 from ambientd.core.segmenter import FRAME, Rules
+from ambientd.core.suspects import Suspect
 from ambientd.core.transcript import Segment, Word
 from ambientd.session.limits import Limits
 from ambientd.session.session import Terms
@@ -49,11 +50,24 @@ def heard(request: Request, text: str = "It hurts here.", language: str = "en") 
     return Heard(segments, language, 0.01, "scripted")
 
 
+def weighed(
+    text: Heard, suspects: Sequence[Suspect], certainty: Callable[[str, str], float]
+) -> tuple[Weighed, ...]:
+    """What an engine finds that is so certain of the first name of each suspect."""
+    words = text.words
+    spans = [(words[each.first : each.last], each.names[0]) for each in suspects]
+    return tuple(Weighed(span, name, certainty(" ".join(w.text for w in span), name)) for span, name in spans)
+
+
 @dataclass
 class Engine:
     """Answers each request from a script; without one, always the same words."""
 
     script: Callable[[Request], Heard] = heard
+    certainty: Callable[[str, str], float] = lambda _said, _name: -9.0
+    """The log probability of a name in place of what was said."""
+    weighed: list[str] = field(default_factory=list)
+    """The names that were weighed."""
     requests: list[Request] = field(default_factory=list)
     delay: float = 0.0
     waiting: int = 0
@@ -66,7 +80,12 @@ class Engine:
     async def decode(self, request: Request) -> Heard:
         self.requests.append(request)
         await asyncio.sleep(self.delay)
-        return self.script(request)
+        text = request.text or self.script(request)
+        if request.suspected is None:
+            return text
+        suspects = request.suspected(text)
+        self.weighed += [name for each in suspects for name in each.names]
+        return replace(text, weighed=weighed(text, suspects, self.certainty))
 
 
 def terms_of(**options: Any) -> Terms:

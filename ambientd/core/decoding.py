@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from ambientd.core.audio import Samples
+from ambientd.core.suspects import Suspect
 from ambientd.core.transcript import Segment, Word
 
 AUTO = "auto"
@@ -46,11 +48,28 @@ class Request:
     """When the audio came in, seconds of a monotonic clock: among equals the oldest goes first."""
     temperature: float = 0.0
     """0 takes the likeliest word each time; more lets chance in, which is what ends a loop."""
+    suspected: Callable[[Heard], Sequence[Suspect]] | None = None
+    """Finds in a text the words that may be names; they are weighed at once, while the audio is at hand.  Called in the
+    engine's thread."""
+    text: Heard | None = None
+    """What the audio says, where that is known: it is not decoded again, only its suspects are weighed."""
 
     @property
     def end(self) -> int:
         """Samples since the session started, exclusive."""
         return self.start + len(self.audio)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Words that may be a name, and how likely the audio is to say it."""
+
+    said: tuple[Word, ...]
+    """As heard."""
+    name: str
+    """The likeliest, as the vocabulary spells it."""
+    log_probability: float
+    """Of the name's tokens, mean, natural logarithm; of a model that was told the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +88,8 @@ class Heard:
     """Tokens of text it took."""
     log_probability: float = 0.0
     """Mean over these tokens, natural logarithm; 0 is certain."""
+    weighed: tuple[Weighed, ...] = ()
+    """The suspects among its words, in order, where they were asked for."""
 
     @property
     def words(self) -> tuple[Word, ...]:

@@ -1,26 +1,30 @@
-"""Names from a second decode put where the first one misheard them, and nothing else of it.
+"""Names put where they were misheard, as far as the audio speaks for them.
 
-The second decode is told the suspected names as having been said before.  That makes it spell them, and it also makes
-it terse and careless with what stands around them: so only names are taken, each for a span of the first text that
-sounds like it.  What the second decode does not confirm stays as it was: a name is never put in by rule.
+The engine weighs suspected names on the audio (``Heard.weighed``).  Since it was told them, it takes each for likelier
+than it is; so how much the words heard sound like the name counts as well.  What is not believed stays as it was heard,
+and may be suggested.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher
 from typing import Final
 
-from ambientd.core.decoding import Heard
+from ambientd.core.decoding import Heard, Weighed
 from ambientd.core.sounds import likeness, sounds
-from ambientd.core.suspects import LONGEST_SPAN, Search, Suspect
+from ambientd.core.suspects import Suspect
 from ambientd.core.transcript import Segment, Suggestion, Word
-from ambientd.core.vocabulary import spelling
 
-CONFIRMED: Final = 0.75
-"""How much like a name the first text must sound for the second decode's word to be believed.  A medicine that is in no
-list is else taken for one that is.  Source: measured, docs/benchmarks.md."""
+OFFSET: Final = 1.15
+PER_NAT: Final = 1.2
+PER_LIKENESS: Final = 10.1
+"""Of the line between names that are put in and those that are not.  Without it a medicine that is in no list is taken
+for one that is.  Source: fitted on every other visit, docs/benchmarks.md."""
+
+LEAST: Final = -3.0
+"""Nats: below, the audio says no more."""
 
 WORTH_TELLING: Final = 0.8
 """Likeness from which a name is suggested to the reader: one suggestion too many costs more than one too few."""
@@ -43,7 +47,7 @@ def suggestions(suspects: Sequence[Suspect], words: Sequence[Word]) -> tuple[Sug
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A name that the second decode says where the first one says something like it."""
+    """A name that is put in."""
 
     first: int
     """Index of the first word that it replaces."""
@@ -52,7 +56,7 @@ class Confirmed:
     words: tuple[Word, ...]
     """The name's."""
     said: str
-    """What the first decode had."""
+    """What was heard in its place."""
     score: float
     """Likeness of the two in sound, in [0, 1]."""
 
@@ -62,69 +66,59 @@ def with_names(heard: Heard, names: Sequence[Confirmed]) -> Heard:
     return _changed(heard, names) if names else heard
 
 
-def confirmed(first: Heard, second: Heard, search: Search) -> tuple[Confirmed, ...]:
-    """The names in ``second`` that may be put into ``first``, in order, none overlapping another."""
-    return tuple(_confirmed(first.words, second.words, search, first.language))
+def confirmed(heard: Heard) -> tuple[Confirmed, ...]:
+    """The names that the audio speaks for, each for a span of ``heard``, in order, none overlapping another."""
+    found = []
+    for each in heard.weighed:
+        first = _place(heard.words, each.said)
+        if first is not None and is_believed(each):
+            words = tuple(_spelt(each, opens=opens_sentence(heard.words, first)))
+            said = " ".join(word.text for word in each.said)
+            found.append(Confirmed(first, first + len(each.said), words, said, round(_likeness(each), 3)))
+    return tuple(found)
 
 
-def _confirmed(
-    said: Sequence[Word], again: Sequence[Word], search: Search, language: str
-) -> Iterator[Confirmed]:
-    blocks = SequenceMatcher(
-        None, [spelling(word.text) for word in said], [spelling(word.text) for word in again], autojunk=False
-    ).get_opcodes()
-    done = 0
-    kept = {at for first, last, _ in search.named(said) for at in range(first, last)}
-    for first, last, name in search.named(again):
-        places = [place for block in blocks for place in _places(block, first, last)]
-        if not places:
-            continue
-        spans = [
-            (
-                likeness(sounds(" ".join(word.text for word in said[start:end])), sounds(name)),
-                start - end,
-                start,
-                end,
-            )
-            for start in range(max(done, min(places)), max(places) + 1)
-            for end in range(start + 1, min(start + LONGEST_SPAN, max(places) + 1) + 1)
-            if kept.isdisjoint(range(start, end)) and search.is_doubtful(said[start:end], language)
-        ]
-        score, _, start, end = max(spans, default=(0.0, 0, 0, 0))
-        if score >= CONFIRMED:
-            opens = start == 0 or said[start - 1].text.endswith((".", "?", "!"))
-            words = tuple(_spelt(name, said[start:end], again[first:last], opens=opens))
-            heard = " ".join(word.text for word in said[start:end])
-            yield Confirmed(start, end, words, heard, round(score, 3))
-            done = end
+def is_believed(weighed: Weighed) -> bool:
+    """Whether the name is put in, by the sound of the words and by the audio."""
+    told = max(weighed.log_probability, LEAST)
+    return OFFSET + PER_NAT * told + PER_LIKENESS * (_likeness(weighed) - 0.8) > 0
 
 
-def _places(block: tuple[str, int, int, int, int], first: int, last: int) -> range:
-    """The words of the first text that stand where words ``first`` to ``last`` stand in the second."""
-    kind, i1, i2, j1, j2 = block
-    if j1 >= last or j2 <= first:
-        return range(0)
-    if kind == "equal":
-        return range(i1 + max(first, j1) - j1, i1 + min(last, j2) - j1)
-    return range(i1, i2)
+def _likeness(weighed: Weighed) -> float:
+    return likeness(sounds(" ".join(word.text for word in weighed.said)), sounds(weighed.name))
 
 
-def _spelt(name: str, said: Sequence[Word], again: Sequence[Word], *, opens: bool) -> Iterator[Word]:
-    """The name's words, in the time of those they replace, with the punctuation behind those.
+def _place(words: Sequence[Word], span: Sequence[Word]) -> int | None:
+    """Index of the first of ``span`` in ``words``, if all of it stands there."""
+    return next((at for at in range(len(words)) if tuple(words[at : at + len(span)]) == tuple(span)), None)
 
-    ``opens``: whether they open a sentence, and are written large.
-    """
-    parts = name.split()
-    ending = "".join(said[-1].text[len(said[-1].text.rstrip(".,;:?!")) :])
-    probability = sum(word.probability for word in again) / len(again)
+
+def opens_sentence(words: Sequence[Word], at: int) -> bool:
+    """Whether a word at that index is the first of a sentence."""
+    return at == 0 or words[at - 1].text.endswith((".", "?", "!"))
+
+
+def bare(text: str) -> str:
+    """The text without the punctuation behind it."""
+    return text.rstrip(".,;:?!")
+
+
+def written(name: str, *, opens: bool) -> str:
+    """The name as it is written where a sentence ``opens``, and elsewhere."""
+    return name[:1].upper() + name[1:] if opens else name
+
+
+def _spelt(weighed: Weighed, *, opens: bool) -> Iterator[Word]:
+    """The name's words, in the time of those they replace, with the punctuation behind those."""
+    said, parts = weighed.said, written(weighed.name, opens=opens).split()
+    ending = said[-1].text[len(bare(said[-1].text)) :]
     start, length = said[0].start, said[-1].end - said[0].start
     total, before = sum(map(len, parts)), 0
     for number, part in enumerate(parts):
         begin = start + length * before // total
         before += len(part)
-        text = part[0].upper() + part[1:] if number == 0 and opens else part
-        text += ending if number == len(parts) - 1 else ""
-        yield Word(text, begin, start + length * before // total, probability)
+        text = part + ending if number == len(parts) - 1 else part
+        yield Word(text, begin, start + length * before // total, math.exp(weighed.log_probability))
 
 
 def _changed(heard: Heard, changes: Sequence[Confirmed]) -> Heard:

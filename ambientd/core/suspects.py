@@ -178,13 +178,6 @@ class Search:
                 if word.text.endswith((".", "?", "!")):
                     break
 
-    def is_doubtful(self, words: Sequence[Word], language: str = "en") -> bool:
-        """Rule 2, for a span of ``words``."""
-        if language == "en" and not all(self._is_ordinary(word.text) for word in words):
-            return True
-        believed = sum(word.probability for word in words)
-        return len(words) > 1 and believed < HARDLY_BELIEVED * len(words)
-
     def _is_ordinary(self, word: str) -> bool:
         """Of "they're" the first part decides."""
         stem = re.split(r"['\u2019]", word.lower().strip("'\u2019"))[0]

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from ambientd.core.audio import RATE
-from ambientd.core.decoding import AUTO, Heard, Request
+from ambientd.core.decoding import AUTO, Heard, Request, Weighed
 from ambientd.core.plausibility import most_tokens
+from ambientd.core.suspects import Suspect
 from ambientd.engine.kernels import load as load_kernels
+from ambientd.engine.steps import Steps
 from ambientd.engine.tokens import STEP, Token, segments
+from ambientd.engine.weighing import Marks, weigh
 from ambientd.errors import DecodeFailed, EngineUnavailable
 
 try:
@@ -120,6 +124,9 @@ class Whisper:
         self.multilingual = bool(cpp.whisper_is_multilingual(self._context))
         self._first_special = int(cpp.whisper_token_eot(self._context))
         self._first_time = int(cpp.whisper_token_beg(self._context))
+        self._steps = Steps(
+            cpp.__file__, self._context, size=cpp.whisper_n_vocab(self._context), threads=threads
+        )
 
     def close(self) -> None:
         """Gives the memory back; the object may not be used afterwards."""
@@ -140,11 +147,20 @@ class Whisper:
             # The binding would read the raw pointer all the same, and misread it.
             raise ValueError("audio must be float32[n], C-contiguous")
         parameters = self._parameters(request)
+        if request.text is not None:
+            parameters.max_tokens = 1  # only to have it encoded
         parameters.set_abort_callback(lambda *_: aborted())
         began = time.monotonic()
         status = cpp.whisper_full(self._context, parameters, audio, len(audio))
         if status != 0:
             raise DecodeFailed(f"whisper.cpp gave status {status}" + (" (aborted)" if aborted() else ""))
+        heard = request.text or self._heard(request)
+        if request.suspected:
+            heard = replace(heard, weighed=self._weighed(heard, request.suspected, aborted))
+        return replace(heard, seconds=time.monotonic() - began)
+
+    def _heard(self, request: Request) -> Heard:
+        """The text of the decode just done."""
         language = request.language
         if language == AUTO:
             language = str(cpp.whisper_lang_str(cpp.whisper_full_lang_id(self._context)))
@@ -152,14 +168,42 @@ class Whisper:
         text = [likelihood for token, likelihood in found if token.time is None]
         return Heard(
             segments(
-                [token for token, _ in found], start=request.start, length=len(audio), language=language
+                [token for token, _ in found],
+                start=request.start,
+                length=len(request.audio),
+                language=language,
             ),
             language,
-            time.monotonic() - began,
+            0.0,
             self.name,
             tokens=len(text),
             log_probability=sum(text) / len(text) if text else 0.0,
         )
+
+    def _weighed(
+        self,
+        heard: Heard,
+        suspected: Callable[[Heard], Sequence[Suspect]],
+        aborted: Callable[[], bool],
+    ) -> tuple[Weighed, ...]:
+        """The suspects in a text of the audio that was encoded last, weighed."""
+        suspects = suspected(heard)
+        if not suspects:
+            return ()
+        tokens = [cpp.whisper_token_sot(self._context)]
+        if self.multilingual:
+            language = cpp.whisper_lang_id(heard.language)
+            tokens += [
+                cpp.whisper_token_lang(self._context, language),
+                cpp.whisper_token_transcribe(self._context),
+            ]
+        marks = Marks(
+            before=cpp.whisper_token_prev(self._context),
+            opening=(*tokens, cpp.whisper_token_not(self._context)),
+        )
+        words = heard.words
+        found = weigh(self._steps, words, suspects, language=heard.language, marks=marks, aborted=aborted)
+        return tuple(found)
 
     def _parameters(self, request: Request) -> Any:
         """Fresh parameters: what is set on one object stays set, and would reach the next session."""

@@ -10,11 +10,11 @@
     Rule 5  Where Whisper stopped early, so that speech lies behind its last time token, that speech is *unheard*: it
             is to be heard again together with what follows.  One piece in twelve loses a clause that way otherwise.
 
-    Rule 6  Names that seem misheard are heard again, if the text is not doubtful otherwise: see
-            :mod:`~ambientd.session.names`.
+    Rule 6  Names that seem misheard are weighed against what was heard, while the audio is at hand, if the text is not
+            doubtful otherwise: see :mod:`~ambientd.session.names`.
 
-So no piece costs more than one ordinary decode and one more, careful or for names; what is unheard is heard again as
-part of the next, and whoever calls may say that enough has been carried.
+So no piece costs more than one ordinary decode and one careful one; what is unheard is heard again as part of the next,
+and whoever calls may say that enough has been carried.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ async def hear(
     ``since``: when the piece came in, see :class:`Request`.
     ``first``: what the first decode would give, where that is known.
     ``otherwise``: the language to try where ``language`` gave hardly a word; without one, the same.
-    ``names``: those of the conversation, where there are any; ``names_after``: see :meth:`Names.heard_again`.
+    ``names``: those of the conversation, where there are any; ``names_after``: see :meth:`Names.suspected`.
     ``may_carry``: whether what is unheard may be left for later; otherwise it is a gap.
 
     Raises:
@@ -83,8 +83,11 @@ async def hear(
     request = Request(piece.audio, piece.start, piece.speech, language, prompt, rank, since=since)
     spent = 0.0
     if first is None:
-        first = await decoder.decode(request)
+        suspected = names.suspected(after=names_after) if names else None
+        first = await decoder.decode(replace(request, suspected=suspected))
         spent = first.seconds
+    elif names:
+        first, spent = await names.weighed(decoder, request, first, after=names_after)
     heard = plausibility.cleaned(first)
     doubt = _doubt(heard, piece)
     if doubt:
@@ -95,8 +98,7 @@ async def hear(
         spent += heard.seconds
         doubt = _doubt(heard, piece)
     elif names and heard.words and not is_silence(heard, piece):
-        heard, more = await names.heard_again(decoder, request, heard, after=names_after)
-        spent += more
+        heard = names.put_in(heard)
     gap = None
     if doubt:
         heard, gap = _believable(heard, piece, doubt)

@@ -1,8 +1,8 @@
-"""The names of one conversation: heard again where they seem to have been misheard, suggested where that did not help.
+"""The names of one conversation: weighed where they seem to have been misheard, suggested where that did not help.
 
-Rule 1  The first decode knows no names: a prompt with names in it makes ordinary words worse.
-Rule 2  A text with suspects is decoded once more, with the suspected names as its prompt.
-Rule 3  Of that second decode only names are taken: see :mod:`ambientd.core.naming`.
+Rule 1  The decode knows no names: a prompt with names in it makes ordinary words worse.
+Rule 2  Where a text has suspects, the engine weighs the suspected names against what was heard, on the same audio.
+Rule 3  A name is put in if audio and sound speak for it: see :mod:`ambientd.core.naming`.
 Rule 4  What remains suspect is suggested, never put in.
 Rule 5  Names that were said are expected again, in this session only.
 """
@@ -10,15 +10,13 @@ Rule 5  Names that were said are expected again, in this session only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from ambientd.core import plausibility
 from ambientd.core.decoding import Decoder, Heard, Request
 from ambientd.core.naming import Confirmed, confirmed, suggestions, with_names
-from ambientd.core.prompt import naming_prompt
-from ambientd.core.suspects import Index, Search
+from ambientd.core.suspects import Index, Search, Suspect
 from ambientd.core.transcript import Line, Suggestion, Word
 from ambientd.core.vocabulary import Vocabulary
 from ambientd.errors import DecodeFailed
@@ -43,40 +41,45 @@ class Names:
         indexes = (index, *self._clinic.indexes) if len(index) else self._clinic.indexes
         self._search = replace(self._clinic, indexes=indexes)
 
-    async def heard_again(
-        self, decoder: Decoder, request: Request, heard: Heard, *, after: int = 0
-    ) -> tuple[Heard, float]:
-        """``heard`` with its names right, as far as a second decode of ``request`` confirms them, and its seconds.
+    def suspected(self, *, after: int = 0) -> Callable[[Heard], Sequence[Suspect]] | None:
+        """Finds the suspects in a text; ``None`` where no names are known.  May be called in any thread.
 
         ``after``: samples; what was said before stands in a line already.
         """
-        search = self._search
+        search, said = self._search, frozenset(self._said)
         if not any(map(len, search.indexes)):
-            return heard, 0.0
+            return None
+
+        def find(heard: Heard) -> list[Suspect]:
+            words = heard.words
+            found = search.suspects(words, said, heard.language)
+            return [each for each in found if words[each.last - 1].end > after]
+
+        return find
+
+    async def weighed(
+        self, decoder: Decoder, request: Request, heard: Heard, *, after: int = 0
+    ) -> tuple[Heard, float]:
+        """What is known to be said, its suspects weighed, and the engine's seconds for that; ``request``: its audio."""
+        find = self.suspected(after=after)
         # A long text against a long list takes longer than the event loop may stand still.
-        suspects = await asyncio.to_thread(
-            search.suspects, heard.words, frozenset(self._said), heard.language
-        )
-        suspects = tuple(each for each in suspects if heard.words[each.last - 1].end > after)
-        likely = sorted(suspects, key=lambda suspect: -suspect.score)
-        depth = max((len(suspect.names) for suspect in suspects), default=0)
-        # The likest of every suspect before anybody's second.
-        names = [each.names[rank] for rank in range(depth) for each in likely if rank < len(each.names)]
-        spent = 0.0
-        if prompt := naming_prompt(heard.language, names):
-            try:
-                again = await decoder.decode(
-                    replace(request, prompt=prompt, language=heard.language, temperature=0.0)
-                )
-            except DecodeFailed:
-                again = None  # the first decode stands
-            if again:
-                spent = again.seconds
-                found = confirmed(heard, plausibility.cleaned(again), search)
-                heard = with_names(heard, found)
-                self._put = (*self._put[-MOST_SAID:], *found)
+        if find is None or not await asyncio.to_thread(find, heard):
+            return heard, 0.0
+        try:
+            again = await decoder.decode(
+                replace(request, language=heard.language, text=heard, suspected=find, temperature=0.0)
+            )
+        except DecodeFailed:
+            return heard, 0.0  # the text stands
+        return replace(heard, weighed=again.weighed), again.seconds
+
+    def put_in(self, heard: Heard) -> Heard:
+        """``heard`` with the names that its audio speaks for."""
+        found = confirmed(heard)
+        self._put = (*self._put[-MOST_SAID:], *found)
+        heard = with_names(heard, found)
         self._remember(heard.words)
-        return heard, spent
+        return heard
 
     async def suggestions(self, words: Sequence[Word], language: str) -> tuple[Suggestion, ...]:
         """Names that may have been meant; ``words`` with the engine's own probabilities."""

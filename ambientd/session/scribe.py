@@ -288,9 +288,9 @@ class Scribe:
         request = Request(
             piece.audio, piece.start, piece.speech, self.language, since=self._arrived(piece.start)
         )
-        heard, spent = await self._names.heard_again(self._decoder, request, heard)
+        heard, spent = await self._names.weighed(self._decoder, request, heard)
         self.metrics = replace(self.metrics, decode_seconds=self.metrics.decode_seconds + spent)
-        return heard
+        return self._names.put_in(heard)
 
     async def _write(self, hearing: Hearing, piece: Piece, *, processing_ms: float) -> None:
         line = self._line(hearing, piece, processing_ms=processing_ms)

@@ -1,21 +1,16 @@
-"""What is taken from a second decode: names, and nothing else."""
+"""Names that the audio speaks for are put in, and nothing else is changed."""
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ambientd.core import naming
-from ambientd.core.decoding import Heard
-from ambientd.core.naming import suggestions
+from ambientd.core.decoding import Heard, Weighed
+from ambientd.core.naming import confirmed, is_believed, suggestions, with_names
 from ambientd.core.prompt import MOST_PROMPT, most_tokens_of, naming_prompt
-from ambientd.core.suspects import Index, Search, Suspect
+from ambientd.core.suspects import Suspect
 from ambientd.core.transcript import Segment, Suggestion, Word
-from ambientd.core.vocabulary import parse
-
-SEARCH = Search((Index(parse("lisinopril\nomeprazole\nSymbicort\nHelicobacter pylori\nlevothyroxine")),))
-
-
-def with_names(first: Heard, second: Heard, search: Search) -> Heard:
-    return naming.with_names(first, naming.confirmed(first, second, search))
 
 
 def heard(*segments: str) -> Heard:
@@ -29,10 +24,16 @@ def heard(*segments: str) -> Heard:
     return Heard(tuple(made), "en", 1.0, "scripted", tokens=9, log_probability=-0.3)
 
 
+def put(text: Heard, *names: tuple[int, int, str], certainty: float = -0.1) -> Heard:
+    """``text`` with names weighed for the words from one index to another, and put in if believed."""
+    weighed = tuple(Weighed(text.words[a:b], name, certainty) for a, b, name in names)
+    return with_names(text, confirmed(replace(text, weighed=weighed)))
+
+
 def test_a_name_takes_the_place_and_the_time_of_what_was_misheard():
     first = heard("I take own, prazole, in the", "morning, you know.")
 
-    named = with_names(first, heard("Take omeprazole every morning."), SEARCH)
+    named = put(first, (2, 4, "omeprazole"))
 
     assert [segment.text for segment in named.segments] == ["I take omeprazole, in the", "morning, you know."]
     word = named.words[2]
@@ -41,41 +42,49 @@ def test_a_name_takes_the_place_and_the_time_of_what_was_misheard():
     assert (named.tokens, named.log_probability) == (9, -0.3)
 
 
-def test_nothing_but_the_name_is_taken():
-    named = with_names(
-        heard("Um, I, uh, take lysinopril."), heard("We talked about it. I took lisinopril"), SEARCH
+def test_what_the_audio_does_not_speak_for_stays_as_it_was():
+    first = heard("I take own prazole.")
+
+    assert put(first, (2, 4, "omeprazole"), certainty=-3.0).segments == first.segments
+    assert put(first, (2, 4, "omeprazole"), certainty=-0.2).text == "I take omeprazole."
+
+
+def test_the_less_it_sounds_like_the_name_the_more_certain_the_audio_must_be():
+    def least(said: str, name: str) -> float:
+        word = Word(said, 0, 100, 0.5)
+        enough = (nats / 20 for nats in range(-60, 1))
+        return min(each for each in enough if is_believed(Weighed((word,), name, each)))
+
+    assert (
+        least("metamizole", "methimazole")
+        < least("own prazole", "omeprazole")
+        < least("searcher line", "sertraline")
     )
 
-    assert named.text == "Um, I, uh, take lisinopril."
 
+def test_no_certainty_is_enough_for_what_does_not_sound_like_it():
+    word = Word("hospital", 0, 100, 0.5)
 
-def test_a_name_that_nothing_sounded_like_is_not_put_in():
-    first = heard("I take the yellow tablet at night.")
-
-    assert with_names(first, heard("I take the omeprazole at night."), SEARCH) is first
-
-
-def test_a_name_that_the_second_decode_does_not_confirm_stays_as_it_was():
-    first = heard("I take lysinopperl.")
-
-    assert with_names(first, heard("I take lisinopprel."), SEARCH) is first
-
-
-def test_a_name_that_stood_there_is_not_replaced_by_another():
-    first = heard("I take levothyroxine.")
-
-    assert with_names(first, heard("I take lisinopril."), SEARCH) is first
+    assert not is_believed(Weighed((word,), "Crestor", 0.0))
 
 
 def test_what_a_name_replaced_is_told():
-    [found] = naming.confirmed(heard("I take own, prazole."), heard("omeprazole"), SEARCH)
+    text = heard("I take own, prazole.")
+    [found] = confirmed(replace(text, weighed=(Weighed(text.words[2:4], "omeprazole", -0.1),)))
 
     assert (found.first, found.last, found.said) == (2, 4, "own, prazole.")
     assert found.score > 0.75
 
 
+def test_a_name_whose_words_are_no_longer_there_is_left_out():
+    text = heard("I take own prazole.")
+    weighed = (Weighed(text.words[2:4], "omeprazole", -0.1),)
+
+    assert confirmed(replace(heard("I take it."), weighed=weighed)) == ()
+
+
 def test_a_name_of_two_words_is_put_in_whole():
-    named = with_names(heard("It was helicopter pylori."), heard("It was Helicobacter pylori."), SEARCH)
+    named = put(heard("It was helicopter pylori."), (2, 4, "Helicobacter pylori"))
 
     assert [(word.text, word.start, word.end) for word in named.words[2:]] == [
         ("Helicobacter", 200, 200 + 200 * 12 // 18),
@@ -84,22 +93,25 @@ def test_a_name_of_two_words_is_put_in_whole():
 
 
 def test_a_name_is_written_as_the_vocabulary_has_it_and_large_where_a_sentence_begins():
-    assert with_names(heard("the simbacourt"), heard("the symbicort"), SEARCH).text == "the Symbicort"
-    assert with_names(heard("Own prazole."), heard("Omeprazole."), SEARCH).text == "Omeprazole."
+    assert put(heard("the simbacourt"), (1, 2, "Symbicort")).text == "the Symbicort"
+    assert put(heard("Own prazole."), (0, 2, "omeprazole")).text == "Omeprazole."
+    assert put(heard("Yes. Own prazole."), (1, 3, "omeprazole")).text == "Yes. Omeprazole."
 
 
 def test_a_name_across_two_segments_belongs_to_the_first():
-    named = with_names(heard("I take own", "prazole now."), heard("I take omeprazole now."), SEARCH)
+    named = put(heard("I take own", "prazole now."), (2, 4, "omeprazole"))
 
     assert [segment.text for segment in named.segments] == ["I take omeprazole", "now."]
 
 
-def test_an_ordinary_word_is_not_replaced_by_a_name_that_sounds_like_it():
-    search = Search((Index(parse("Crestor")),), frozenset({"crystal", "he", "took"}))
-    first = heard("He took crystal")
+@pytest.mark.parametrize(("log_probability", "expected"), [(0.0, 1.0), (-0.2231, 0.8)])
+def test_the_words_of_a_name_have_its_probability(log_probability: float, expected: float):
+    text = heard("own prazole")
+    weighed = (Weighed(text.words, "omeprazole", log_probability),)
 
-    assert with_names(first, heard("He took Crestor"), search) is first
-    assert with_names(heard("He took crustor"), heard("He took Crestor"), search).text == "He took Crestor"
+    [found] = confirmed(replace(text, weighed=weighed))
+
+    assert found.words[0].probability == pytest.approx(expected, abs=1e-3)
 
 
 syllables = st.sampled_from(
@@ -108,19 +120,27 @@ syllables = st.sampled_from(
 texts = st.lists(st.lists(syllables, min_size=1, max_size=6).map(" ".join), min_size=1, max_size=3)
 
 
-@given(texts, texts)
-def test_words_stay_in_order_and_all_others_stay_as_they_are(first: list[str], second: list[str]):
+@given(texts, st.lists(st.tuples(st.integers(0, 15), st.integers(1, 3)), max_size=4), st.floats(-9, 0))
+def test_words_stay_in_order_and_all_others_stay_as_they_are(
+    first: list[str], spans: list[tuple[int, int]], certainty: float
+):
     before = heard(*first)
+    places, at = [], 0
+    for start, length in sorted(spans):
+        if at <= start and start + length <= len(before.words):
+            places.append((start, start + length, "omeprazole"))
+            at = start + length
 
-    after = with_names(before, heard(*second), SEARCH)
+    after = put(before, *places, certainty=certainty)
 
     starts = [word.start for word in after.words]
     assert starts == sorted(starts)
     assert all(word.start <= word.end for word in after.words)
     assert all(segment.text == " ".join(word.text for word in segment.words) for segment in after.segments)
-    names = {"omeprazole", "lisinopril", "symbicort", "helicobacter", "pylori", "levothyroxine"}
     new = [word for word in after.words if word not in before.words]
-    assert all(word.text.strip(".").lower() in names for word in new)
+    assert all(word.text.strip(".").lower() == "omeprazole" for word in new)
+    touched = {n for start, end, _ in places for n in range(start, end)}
+    assert all(word in after.words for n, word in enumerate(before.words) if n not in touched)
 
 
 def test_a_suggestion_tells_what_was_said_and_what_may_be_meant():

@@ -48,14 +48,10 @@ async def hear_all(draft: Draft, engine: Engine) -> None:
         await draft.hear(engine, *window)
 
 
-async def test_names_are_heard_right_in_every_way_of_hearing_or_they_would_be_voted_down():
-    def script(request: Request) -> Heard:
-        again = "talked about" in request.prompt
-        return heard(
-            request, "I take omeprazole in the night" if again else "I take own prazole in the night"
-        )
-
-    engine = Engine(script)
+async def test_names_are_put_right_in_every_way_of_hearing_or_they_would_be_voted_down():
+    engine = Engine(
+        lambda request: heard(request, "I take own prazole in the night"), certainty=lambda _said, _name: -0.1
+    )
     draft = draft_of(Shelf(1 << 30).reel(), live=True)
     draft.expect(Names(Search((Index(parse("omeprazole")),), frozenset(["i", "take", "in", "the", "night"]))))
     give(draft, speech(3))
@@ -63,9 +59,8 @@ async def test_names_are_heard_right_in_every_way_of_hearing_or_they_would_be_vo
     await hear_all(draft, engine)
 
     assert {line.text for line in draft.lines} == {"I take omeprazole in the night"}
-    told = [request for request in engine.requests if "talked about" in request.prompt]
-    assert len(told) * 2 == len(engine.requests)
-    assert {request.rank for request in told} == {Rank.BACKGROUND}
+    assert len(engine.weighed) == len(engine.requests)
+    assert {request.rank for request in engine.requests} == {Rank.BACKGROUND}
 
 
 async def test_the_final_lines_mark_names_and_tell_calibrated_probabilities():

@@ -133,7 +133,7 @@ NAMES = Search((Index(parse("omeprazole")),), ORDINARY)
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 14), st.lists(st.tuples(st.integers(3, 10), st.integers(1, 8)), min_size=1, max_size=4))
 async def test_a_name_put_right_early_makes_no_word_be_lost_or_said_twice(at, turns):
-    """Two words somewhere are misheard, and are one name in every decode that was told it."""
+    """Two words somewhere are misheard, and are one name wherever they are weighed."""
 
     def engine(request: Request) -> Heard:
         whole = say(request)
@@ -142,19 +142,16 @@ async def test_a_name_put_right_early_makes_no_word_be_lost_or_said_twice(at, tu
             return whole
         end = "." if heard[f"w{at + 1}"].text.endswith(".") else ""
         first, second = heard[f"w{at}"], heard[f"w{at + 1}"]
-        if "talked about" in request.prompt:
-            named = [replace(first, text="omeprazole" + end, end=second.end)]
-        else:
-            named = [replace(first, text="own"), replace(second, text="prazole" + end)]
+        misheard = [replace(first, text="own"), replace(second, text="prazole" + end)]
         words = [word for word in whole.words if word not in (first, second)]
-        words = sorted([*words, *named], key=lambda word: word.start)
+        words = sorted([*words, *misheard], key=lambda word: word.start)
         text = " ".join(word.text for word in words)
         return replace(whole, segments=(Segment(text, words[0].start, words[-1].end, tuple(words)),))
 
     audio = np.concatenate(
         [part for spoken, quiet in turns for part in (speech(spoken / 2), silence(quiet / 2))]
     )
-    sheet, _ = await converse(audio, Engine(engine), NAMES)
+    sheet, _ = await converse(audio, Engine(engine, certainty=lambda _said, _name: -0.1), NAMES)
 
     said, place = [], 0
     for spoken, quiet in turns:

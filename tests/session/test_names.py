@@ -1,4 +1,4 @@
-"""Names of a conversation: heard again, suggested, expected; with an engine that mishears on purpose."""
+"""Names of a conversation: put in, suggested, expected; with an engine that mishears on purpose."""
 
 import asyncio
 from typing import Any
@@ -31,13 +31,9 @@ class Ledger:
     async def finalise(self, *_: Any, **__: Any) -> None: ...
 
 
-def says(first: str, again: str) -> Engine:
-    """An engine that says one thing, and another when it was told names."""
-
-    def script(request: Request) -> Heard:
-        return heard(request, again if "talked about" in request.prompt else first)
-
-    return Engine(script)
+def says(text: str, *, certainty: float = -0.1) -> Engine:
+    """An engine that says this, and is so certain of names."""
+    return Engine(lambda request: heard(request, text), certainty=lambda _said, _name: certainty)
 
 
 async def conversation(
@@ -67,13 +63,13 @@ async def conversation(
     return ledger.lines, [message for message in messages if message["type"] == "transcript"]
 
 
-async def test_a_misheard_name_is_heard_again_and_put_right():
-    engine = says("I take own prazole at night", "Omeprazole at knight")
+async def test_a_misheard_name_is_put_right_and_told():
+    engine = says("I take own prazole at night")
 
     lines, [shown] = await conversation(engine)
 
     assert lines == ["I take omeprazole at night"]
-    assert [request.prompt.count("omeprazole") for request in engine.requests] == [0, 3]
+    assert engine.weighed == ["omeprazole"]
     assert "suggestions" not in shown
     [told] = shown["corrections"]
     assert (told["word"], told["words"], told["said"], told["suggested"]) == (
@@ -84,8 +80,8 @@ async def test_a_misheard_name_is_heard_again_and_put_right():
     )
 
 
-async def test_what_the_second_decode_does_not_confirm_is_suggested_and_not_put_in():
-    lines, [shown] = await conversation(says("I take own prazole at night", "I take own prazel at night"))
+async def test_what_the_audio_does_not_confirm_is_suggested_and_not_put_in():
+    lines, [shown] = await conversation(says("I take own prazole at night", certainty=-9.0))
 
     assert lines == ["I take own prazole at night"]
     assert "corrections" not in shown
@@ -97,64 +93,86 @@ async def test_what_the_second_decode_does_not_confirm_is_suggested_and_not_put_
     assert 0.8 <= told["score"] <= 1
 
 
-async def test_a_text_without_suspects_is_decoded_once():
-    engine = says("It hurts here and I take lisinopril", "")
+async def test_a_text_without_suspects_is_not_weighed():
+    engine = says("It hurts here and I take lisinopril")
+
+    await conversation(engine)
+
+    assert engine.weighed == []
+
+
+async def test_names_cost_no_second_decode():
+    engine = says("I take own prazole at night")
 
     await conversation(engine)
 
     assert len(engine.requests) == 1
 
 
-async def test_a_piece_is_never_decoded_more_than_twice():
-    loop = " ".join(["own prazole and"] * 12)
-    engine = says(loop, loop)
+async def test_a_text_that_loops_gets_no_names():
+    engine = says(" ".join(["own prazole and"] * 12))
 
-    await conversation(engine)
+    lines, _ = await conversation(engine)
 
     assert len(engine.requests) == 2
-    assert engine.requests[1].prompt == ""
+    assert engine.requests[1].suspected is None
+    assert not any("omeprazole" in line for line in lines)
 
 
-async def test_what_stands_in_a_line_already_is_not_heard_again():
-    engine = says("I take own prazole at night", "I take omeprazole at night")
+async def test_what_stands_in_a_line_already_is_no_suspect():
+    engine = says("")
     names = Names(SEARCH)
     request = Request(speech(1), 0, 16000, "en")
     first = heard(request, "I take own prazole at night")
 
-    text, spent = await names.heard_again(engine, request, first, after=first.words[3].end)
+    text, spent = await names.weighed(engine, request, first, after=first.words[3].end)
 
     assert (text, spent, engine.requests) == (first, 0.0, [])
 
 
-async def test_the_first_text_stands_where_the_second_decode_fails():
-    def script(request: Request) -> Heard:
-        if "talked about" in request.prompt:
+async def test_what_is_known_to_be_said_is_weighed_without_being_decoded():
+    engine = says("")
+    names = Names(SEARCH)
+    request = Request(speech(1), 0, 16000, "en")
+    first = heard(request, "I take own prazole at night")
+
+    text, spent = await names.weighed(engine, request, first)
+
+    assert names.put_in(text).text == "I take omeprazole at night"
+    assert spent == first.seconds
+    assert [request.text for request in engine.requests] == [first]
+
+
+async def test_the_text_stands_where_the_weighing_fails():
+    class Failing(Engine):
+        async def decode(self, request: Request) -> Heard:
             raise DecodeFailed("too slow")
-        return heard(request, "I take own prazole at night")
 
-    lines, _ = await conversation(Engine(script))
+    names = Names(SEARCH)
+    request = Request(speech(1), 0, 16000, "en")
+    first = heard(request, "I take own prazole at night")
 
-    assert lines == ["I take own prazole at night"]
+    assert await names.weighed(Failing(), request, first) == (first, 0.0)
 
 
-async def test_a_clinics_own_prompt_stays_that_of_the_first_decode():
-    engine = says("I take own prazole", "omeprazole")
+async def test_a_clinics_own_prompt_stays_that_of_the_decode():
+    engine = says("I take own prazole")
 
     await conversation(engine, prompt="Our own style.")
 
-    assert engine.requests[0].prompt == "Our own style."
+    assert [request.prompt for request in engine.requests] == ["Our own style."]
 
 
 async def test_names_of_one_session_reach_no_other():
-    engine = says("we use zorbannix at night", "we use Zorbanix at night")
+    engine = says("we use zorbannix at night")
 
     with_own, _ = await conversation(engine, own=["Zorbanix"])
-    first = len(engine.requests)
+    engine.weighed.clear()
     without, _ = await conversation(engine)
 
     assert with_own == ["we use Zorbanix at night"]
     assert without == ["we use zorbannix at night"]
-    assert all("Zorbanix" not in request.prompt for request in engine.requests[first:])
+    assert engine.weighed == []
 
 
 async def test_names_said_in_one_session_are_not_expected_in_another():
@@ -166,34 +184,27 @@ async def test_names_said_in_one_session_are_not_expected_in_another():
     fresh = Engine(lambda request: heard(request, "I take lidzoprel"))
     await conversation(fresh)
 
-    assert any("lisinopril" in request.prompt for request in expected.requests)
-    assert all("lisinopril" not in request.prompt for request in fresh.requests)
+    assert expected.weighed == ["lisinopril"]
+    assert fresh.weighed == []
 
 
 @pytest.mark.parametrize("names", [[], ["Zorbanix"]])
 async def test_names_given_later_replace_those_given_before(names: list[str]):
-    engine = says("we use quixolol at night", "we use Quixolol at night")
-    session = Session(
-        "visit-2",
-        terms_of(search=SEARCH),
-        detect=detect,
-        decoder=engine,
-        ledger=Ledger(),  # type: ignore[arg-type]
-    )
-    session._names.own(["Quixolol"])
-    session._names.own(names)
+    engine = says("")
+    known = Names(SEARCH)
+    known.own(["Quixolol"])
+    known.own(names)
     request = Request(speech(1), 0, 16000, "en")
 
-    text, _ = await session._names.heard_again(engine, request, heard(request, "we use quixolol at night"))
+    text, _ = await known.weighed(engine, request, heard(request, "we use quixolol at night"))
 
-    assert text.text == "we use quixolol at night"
+    assert known.put_in(text).text == "we use quixolol at night"
+    assert engine.requests == []
 
 
 async def test_an_unknown_language_is_not_found_out_twice():
-    def script(request: Request) -> Heard:
-        return heard(request, "I take own prazole", language="en")
+    engine = Engine(lambda request: heard(request, "I take own prazole", language="en"))
 
-    engine = Engine(script)
     await conversation(engine, language="auto")
 
-    assert [request.language for request in engine.requests] == ["auto", "en"]
+    assert [request.language for request in engine.requests] == ["auto"]
