@@ -23,6 +23,10 @@ PER_LIKENESS: Final = 10.1
 """Of the line between names that are put in and those that are not.  Without it a medicine that is in no list is taken
 for one that is.  Source: fitted on every other visit, docs/benchmarks.md."""
 
+CERTAIN: Final = 0.9
+"""Mean probability, the engine's own, from which what was heard stands: a list that lacks "hypothyroidism" must not
+turn it into its opposite."""
+
 LEAST: Final = -3.0
 """Nats: below, the audio says no more."""
 
@@ -80,6 +84,8 @@ def confirmed(heard: Heard) -> tuple[Confirmed, ...]:
 
 def is_believed(weighed: Weighed) -> bool:
     """Whether the name is put in, by the sound of the words and by the audio."""
+    if sum(word.probability for word in weighed.said) > CERTAIN * len(weighed.said):
+        return False
     told = max(weighed.log_probability, LEAST)
     return OFFSET + PER_NAT * told + PER_LIKENESS * (_likeness(weighed) - 0.8) > 0
 

@@ -68,6 +68,15 @@ def test_no_certainty_is_enough_for_what_does_not_sound_like_it():
     assert not is_believed(Weighed((word,), "Crestor", 0.0))
 
 
+def test_what_was_heard_with_certainty_stands():
+    def put_in(probability: float) -> bool:
+        word = Word("hypothyroidism", 0, 100, probability)
+        return is_believed(Weighed((word,), "hyperthyroidism", -0.1))
+
+    assert put_in(0.6)
+    assert not put_in(0.95)
+
+
 def test_what_a_name_replaced_is_told():
     text = heard("I take own, prazole.")
     [found] = confirmed(replace(text, weighed=(Weighed(text.words[2:4], "omeprazole", -0.1),)))

@@ -142,7 +142,10 @@ async def test_a_name_put_right_early_makes_no_word_be_lost_or_said_twice(at, tu
             return whole
         end = "." if heard[f"w{at + 1}"].text.endswith(".") else ""
         first, second = heard[f"w{at}"], heard[f"w{at + 1}"]
-        misheard = [replace(first, text="own"), replace(second, text="prazole" + end)]
+        misheard = [
+            replace(first, text="own", probability=0.5),
+            replace(second, text="prazole" + end, probability=0.5),
+        ]
         words = [word for word in whole.words if word not in (first, second)]
         words = sorted([*words, *misheard], key=lambda word: word.start)
         text = " ".join(word.text for word in words)
