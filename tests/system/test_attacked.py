@@ -23,10 +23,10 @@ SECONDS = 90 if FULL else 25
 """Of the visit that are spoken, at the pace of speech."""
 
 ATTACK = """
-import socket, ssl, sys, threading, time
-port, seconds = int(sys.argv[1]), float(sys.argv[2])
+import socket, ssl, sys, threading
+port = int(sys.argv[1])
 blind = ssl.create_default_context(); blind.check_hostname = False; blind.verify_mode = ssl.CERT_NONE
-end, count = time.monotonic() + seconds, [0] * 4
+count = [0] * 4
 line = b"\\r\\n"
 BAD = (
     line.join((b"GET / HTTP/1.1", b"Host: evil.example", b"", b"")),
@@ -38,7 +38,7 @@ BAD = (
 )
 def attack(me):
     held = []
-    while time.monotonic() < end:
+    while True:
         try:
             plain = socket.create_connection(("127.0.0.1", port), timeout=3)
             count[me] += 1
@@ -54,7 +54,6 @@ def attack(me):
             pass
 threads = [threading.Thread(target=attack, args=(me,)) for me in range(4)]
 [t.start() for t in threads]; [t.join() for t in threads]
-print(sum(count))
 """
 
 
@@ -106,17 +105,16 @@ async def test_a_visit_is_written_as_if_nobody_attacked(own_daemon: Daemon) -> N
     )
     try:
         text, late = await spoken(own_daemon)
-        output, _ = await asyncio.wait_for(attack.communicate(), 30)
     finally:
-        if attack.returncode is None:
-            attack.kill()
-    tried = int(output)
+        attack.kill()
+        await attack.wait()
     async with aiohttp.ClientSession() as http, http.get(own_daemon.url + "/metrics") as answer:
         figures = await answer.text()
     told = dict(re.findall(r'lan_refused_total\{reason="([^"]+)"\} (\S+)', figures))
-    sys.stdout.write(f"\n{tried} attempts; refused {told}; text at most {late:.2f} s late\n")
+    tried = sum(map(float, told.values()))
+    sys.stdout.write(f"\n{tried:.0f} refused: {told}; text at most {late:.2f} s late\n")
     if before:
         sys.stdout.write(f"without the attack {before[1]:.2f} s; the same words: {before[0] == text}\n")
-    assert tried > 500
+    assert tried > 200
     assert "stomach" in text
     assert late < 8.0  # on a machine that does nothing else it is below two
