@@ -1,21 +1,27 @@
 """The daemon as it is wired, with an engine that hears the same visit whatever is said: for the page and its pictures.
 
-Everything but the engine and the voice detector is the real thing.  Which words are heard depends on the time alone, so
-what was recorded before and after a broken connection can be told apart.
+Everything but the engine, the voice detector and the room's microphone is the real thing.  Which words are heard
+depends on the time alone, so what was recorded before and after a broken connection can be told apart.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from scripted import Engine, detect
+from scripted_microphone import ScriptedMicrophone
 
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Heard, Rank, Request
+from ambientd.core.microphone import Level, Status
 from ambientd.core.transcript import Segment, Word
 
 PACE: Final = RATE * 2 // 5
@@ -64,16 +70,42 @@ class Detector:
 
 
 @asynccontextmanager
+async def open_microphone(*_: object, **__: object) -> AsyncIterator[ScriptedMicrophone]:
+    """The room's microphone, which hears a tone with pauses for as long as somebody listens."""
+    microphone = ScriptedMicrophone()
+
+    async def talk() -> None:
+        block, at, began = RATE // 20, 0, time.monotonic()
+        while True:
+            if not microphone.listening:
+                at, began = 0, time.monotonic()
+            elif microphone.state.status is Status.LIVE:
+                moments = (np.arange(block) + at) / RATE
+                sound = np.where(moments % 4 < 3.5, 0.4 * np.sin(2 * np.pi * 220 * moments), 0)
+                microphone.say(sound.astype(np.float32))
+                microphone.state = replace(microphone.state, level=Level(rms_dbfs=-14.0, peak_dbfs=-8.0))
+                at += block
+            await asyncio.sleep(max(0.01, began + at / RATE - time.monotonic()))
+
+    talking = asyncio.create_task(talk())
+    try:
+        yield microphone
+    finally:
+        talking.cancel()
+
+
+@asynccontextmanager
 async def open_lanes(*_: object, **__: object) -> AsyncIterator[Engine]:
     yield Engine(hear)
 
 
 def main() -> int:
-    from ambientd import __main__, daemon, warming  # noqa: PLC0415 - slow to load, and tests need only the words
+    from ambientd import __main__, daemon, room, warming  # noqa: PLC0415 - slow to load, and tests need only the words
 
     daemon.lanes_of = open_lanes
     warming.Loading = lambda *_, **__: None
     daemon.VoiceDetector = Detector
+    room.open_microphone = open_microphone
     daemon.ordinary_words = lambda _weights: frozenset()
     daemon.models.resolve = lambda name, _quantisation, folder, *_: folder / f"{name}.bin"
     return __main__.main()

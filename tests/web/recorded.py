@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,10 @@ async def asked(box: Daemon, path: str) -> Any:
     """What the box answers, as JSON."""
     async with aiohttp.ClientSession() as http, http.get(box.url + path) as answer:
         return await answer.json()
+
+
+def set_up_code(box: Daemon) -> str:
+    """The code that a box without accounts shows."""
+    found = re.search(r"setup_code=(\S+)", box.log)
+    assert found is not None, "the box shows no code"
+    return found[1]

@@ -300,3 +300,50 @@ async def test_a_microphone_that_is_taken_away_comes_back_by_itself(
     gaps = (await asked(room, f"/api/v1/sessions/{record['session_id']}/transcript"))["gaps"]
     assert [gap["reason"] for gap in gaps] == ["lost"]
     assert 2 < gaps[0]["end_time"] - gaps[0]["start_time"] < 6
+
+
+async def test_a_visit_with_the_rooms_microphone_is_steered_and_followed_from_two_pages(
+    open_page: OpenPage, room: Daemon
+) -> None:
+    page = await open_page(f"{room.url}/", may_complain_of=ABSENT)
+    await expect(page.locator("#source-room")).to_be_checked()
+    await expect(page.locator("#room-state")).to_have_text("USB Audio Device")
+    await page.fill("#encounter", "E-9")
+    await page.check("#consent")
+    await page.click("#start")
+    await expect(page.locator("#bar")).to_have_attribute("data-phase", "recording")
+    await expect(page.locator(".open .text, .lines .text").first).to_contain_text("Good morning")
+    await expect(page.locator(".level")).to_have_attribute("aria-valuetext", "good")
+    state = await asked(room, "/api/v1/microphone")
+    session_id = state["session"]["session_id"]
+
+    other = await open_page(f"{room.url}/", may_complain_of=ABSENT)
+    await other.click("text=Show it")
+    await expect(other.locator(".lines .line").first).to_contain_text("Good morning")
+    await other.click("#bar-pause")
+    await expect(page.locator("#bar")).to_have_attribute("data-phase", "paused")
+    shown = await page.inner_text(".bar-time")
+    await asyncio.sleep(1.5)
+    assert await page.inner_text(".bar-time") == shown
+    await page.click("#bar-resume")
+    await expect(other.locator("#bar")).to_have_attribute("data-phase", "recording")
+    await page.click("#bar-stop")
+    for each in (page, other):
+        await expect(each.locator(".done")).to_be_visible()
+
+    details = await asked(room, f"/api/v1/sessions/{session_id}/details")
+    assert (details["encounter"], details["consent"]["given_by"]) == ("E-9", "the patient")
+
+
+async def test_a_visit_with_the_rooms_microphone_is_discarded(open_page: OpenPage, room: Daemon) -> None:
+    page = await open_page(f"{room.url}/", may_complain_of=ABSENT)
+    await expect(page.locator("#source-room")).to_be_checked()
+    await page.check("#consent")
+    await page.click("#start")
+    await expect(page.locator("#bar")).to_have_attribute("data-phase", "recording")
+    session_id = (await asked(room, "/api/v1/microphone"))["session"]["session_id"]
+    await page.click("#bar-discard")
+    await page.click("text=Discard it")
+    await expect(page.locator("#start")).to_be_visible()
+    assert (await asked(room, f"/api/v1/sessions/{session_id}"))["code"] == "no_such_session"
+    assert (await asked(room, "/api/v1/microphone"))["session"] is None

@@ -36,7 +36,6 @@ export async function ask(path, { method = "GET", body, headers = {}, quiet = fa
   if (answer.ok) return told;
   const refusal = new Refusal(answer.status, told?.code ?? "http", words(answer.status, told));
   refusal.fields = told ?? {};
-  refusal.wait = Number(answer.headers.get("Retry-After")) || 0;
   if ([401, 423].includes(answer.status) && !quiet) lockedOut(refusal); // 423: locked while nobody touched it
   throw refusal;
 }

@@ -46,8 +46,7 @@ function form(fields, button, act) {
         await act(Object.fromEntries(inputs.map(({ name, input }) => [name, input.value])));
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
-        const wait = error.wait ? ` ${t("entry.wait", { seconds: error.wait })}` : "";
-        fill(fault, notice({ kind: "error", text: `${error.message}${wait}` }));
+        fill(fault, notice({ kind: "error", text: error.message }));
         inputs.at(-1).input.value = "";
         inputs.at(-1).input.focus();
       } finally {

@@ -4,7 +4,7 @@ import { $, fill, h } from "./dom.js";
 import { Refusal, ask, onLockedOut, post } from "./api.js";
 import { buildBar } from "./bar.js";
 import { can, me } from "./me.js";
-import { failed } from "./notices.js";
+import { confirmed, failed, show } from "./notices.js";
 import { buildNow } from "./now.js";
 import { busy, recorder } from "./recorder.js";
 import { loadStrings, t } from "./text.js";
@@ -75,12 +75,27 @@ function showPerson() {
   };
   fill($("person"), !me.local && [
     h("span", { class: "person-name", dir: "auto", text: me.name }),
+    me.kind === "device" && me.pin === false && h("button", { id: "set-pin", class: "quiet", text: t("pin.set"), onclick: setPin }),
     h("button", { id: "lock", class: "quiet", text: t("lock.now"), onclick: act("/api/v1/lock") }),
     me.kind === "account" && h("button", { id: "log-out", class: "quiet", text: t("entry.out"), onclick: async () => {
       if (busy() && recorder.source === "device") failed(new Refusal(409, "busy", t("entry.out_busy")));
       else await act("/api/v1/logout")();
     } }),
   ]);
+}
+
+async function setPin() {
+  const input = h("input", { type: "password", inputmode: "numeric", autocomplete: "off", maxlength: "12", "aria-label": t("lock.pin") });
+  const sure = await confirmed({ title: t("pin.title"), text: t("pin.text"), yes: t("pin.keep"), extra: input });
+  if (!sure) return;
+  try {
+    await post("/api/v1/me/pin", { pin: input.value });
+    me.pin = true;
+    showPerson();
+    show(t("pin.kept"));
+  } catch (error) {
+    failed(error);
+  }
 }
 
 /* Modules of other views come when they are first opened: a visit begins with as little as possible. */
