@@ -40,7 +40,7 @@ VISIT: Final = (
 )
 WORDS: Final = tuple(VISIT.split(" "))
 
-UNSURE: Final = {"kneeling", "uric", "metformin"}
+UNSURE: Final = {"knee", "uric", "metformin"}
 
 
 def words_between(start: int, end: int) -> list[tuple[str, int]]:

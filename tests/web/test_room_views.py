@@ -44,6 +44,14 @@ async def test_a_visit_is_corrected_and_what_was_heard_stays(open_page: OpenPage
     page.on("dialog", lambda dialog: dialog.accept())
 
 
+async def test_uncertain_words_are_marked_and_say_how_uncertain(open_page: OpenPage, room: Daemon) -> None:
+    page = await opened(open_page, room, await visit(room))
+    unsure = page.locator(".sheet .unsure")
+    await expect(unsure).to_have_count(1)
+    await expect(unsure).to_have_text("knee")
+    await expect(unsure).to_have_attribute("title", "Unsure: 60 %")
+
+
 async def test_going_back_to_what_was_heard_is_one_tap(open_page: OpenPage, room: Daemon) -> None:
     page = await opened(open_page, room, await visit(room))
     await page.click("#edit")
