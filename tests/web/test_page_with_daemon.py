@@ -42,7 +42,7 @@ async def test_a_visit_spoken_into_the_microphone_is_read_in_the_page(daemon: Da
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=args)
         page = await browser.new_page()
-        await page.goto(daemon.url)
+        await page.goto(f"{daemon.url}/websocket_test.html")
         await page.click("#start")
         await expect(page.locator("#state")).to_have_text("Recording", timeout=15_000)
         spoken = len(visit) / rate + 1.5

@@ -247,7 +247,7 @@ async def test_an_insecure_page_says_why_it_has_no_microphone(open_page: OpenPag
     )
     await expect(page.locator("#device-state")).to_contain_text("Open this page by https://")
     await expect(page.locator("#source-device")).to_be_disabled()
-    await expect(page.locator("#start")).to_be_disabled()
+    await expect(page.locator("#source-room")).to_be_checked()
 
 
 async def test_a_muted_microphone_is_noticed_while_it_records(
