@@ -58,7 +58,7 @@ async function turn() {
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       if ([403, 404].includes(error.status)) each.node.hidden = true; // not of this box, or not for this account
-      else if (error.status !== 401) fill(each.body, h("p", { class: "hint bad", text: error.message }));
+      else if (![401, 423].includes(error.status)) fill(each.body, h("p", { class: "hint bad", text: error.message }));
     } finally {
       each.busy = false;
     }

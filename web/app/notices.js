@@ -15,7 +15,7 @@ export function notice({ kind, text, action = null, close = null }) {
 /* Something a person asked for did not work. */
 export function failed(error) {
   if (!(error instanceof Refusal)) throw error;
-  if (error.status === 401) return; // the way in is shown instead
+  if ([401, 423].includes(error.status)) return; // the way in is shown instead
   show(error.message, "error");
 }
 

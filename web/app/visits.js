@@ -94,7 +94,7 @@ async function search(text) {
 
 function tellFault(error) {
   if (!(error instanceof Refusal)) throw error;
-  if (error.status === 401) return;
+  if ([401, 423].includes(error.status)) return;
   if (shown.length === 0) fill(list, h("p", { class: "hint bad", text: error.message }));
 }
 
