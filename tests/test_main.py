@@ -37,7 +37,10 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
     """Puts a daemon of the test's own where the real one is imported from; the log is left alone."""
     module = ModuleType("ambientd.daemon")
     monkeypatch.setitem(sys.modules, "ambientd.daemon", module)
-    monkeypatch.setattr(log, "set_up", lambda *_: None)
+    warming = ModuleType("ambientd.warming")
+    warming.Warming = lambda _settings: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ambientd.warming", warming)
+    monkeypatch.setattr(log, "set_up", lambda *_, **__: None)
     return lambda run: setattr(module, "run", run)
 
 
@@ -92,7 +95,7 @@ class TestAmbientd:
     ) -> None:
         seen: list[int] = []
 
-        async def run(settings: Settings) -> None:
+        async def run(settings: Settings, *_: object) -> None:
             await asyncio.sleep(0)
             seen.append(settings.server.port)
 
@@ -117,7 +120,7 @@ class TestAmbientd:
     def test_what_the_operator_must_mend_is_one_record_without_a_trace(
         self, daemon: Callable[[Run], None], caplog: pytest.LogCaptureFixture, error: Exception, status: int
     ) -> None:
-        async def run(_settings: Settings) -> None:
+        async def run(*_: object) -> None:
             await asyncio.sleep(0)
             raise error
 
@@ -130,7 +133,7 @@ class TestAmbientd:
         assert len(line.splitlines()) == 1
 
     def test_a_mistake_of_ours_is_not_taken_for_the_operators(self, daemon: Callable[[Run], None]) -> None:
-        async def run(_settings: Settings) -> None:
+        async def run(*_: object) -> None:
             await asyncio.sleep(0)
             raise RuntimeError
 
@@ -139,7 +142,7 @@ class TestAmbientd:
             __main__.main([])
 
     def test_ctrl_c_while_starting_is_no_fault(self, daemon: Callable[[Run], None]) -> None:
-        async def run(_settings: Settings) -> None:
+        async def run(*_: object) -> None:
             await asyncio.sleep(0)
             raise KeyboardInterrupt
 
@@ -149,17 +152,17 @@ class TestAmbientd:
     def test_a_library_that_cannot_be_loaded_is_named(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(log, "set_up", lambda *_: None)
-        monkeypatch.setitem(sys.modules, "ambientd.daemon", None)
+        monkeypatch.setattr(log, "set_up", lambda *_, **__: None)
+        monkeypatch.setitem(sys.modules, "ambientd.warming", None)
         assert __main__.main([]) == 1
         line = log.TextForm(to_journal=True).format(caplog.records[-1])
         assert line.startswith("<2>ambientd: cannot run error=")
-        assert "ambientd.daemon" in line
+        assert "ambientd.warming" in line
 
     def test_doubtful_settings_are_warned_of_at_start(
         self, daemon: Callable[[Run], None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        async def run(_settings: Settings) -> None:
+        async def run(*_: object) -> None:
             await asyncio.sleep(0)
 
         daemon(run)
