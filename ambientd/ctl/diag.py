@@ -42,6 +42,10 @@ _FLAGS: Final = frozenset(
 """Of the processor's many flags those that the engine can use."""
 
 
+_MICROPHONE: Final = ("state", "reason", "device", "level", "restarts", "lost_seconds", "armed")
+"""Of the microphone's fields those that name no session."""
+
+
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
 @as_json
@@ -125,10 +129,10 @@ def _machine() -> dict[str, Any]:
 
 
 def _impersonal(told: dict[str, Any]) -> dict[str, Any]:
-    """The daemon's account without the session at the microphone, and without the checks, which have a file."""
+    """The daemon's account without the sessions at the microphone, and without the checks, which have a file."""
     told.pop("checks")
     if told.get("microphone"):
-        told["microphone"]["session"] = bool(told["microphone"].get("session"))
+        told["microphone"] = {name: told["microphone"].get(name) for name in _MICROPHONE}
     return told
 
 

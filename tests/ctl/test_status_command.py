@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from ambientd import __version__
-from ambientd.ctl import main
+from ambientd.ctl import diag, main
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +93,11 @@ def test_faulty_settings_are_counted_and_not_quoted(tmp_path):
         text = "".join(archive.read(name).decode() for name in archive.namelist())
     assert "Gonzalez" not in text
     assert "2 settings are faulty." in text
+
+
+def test_the_sessions_at_the_microphone_are_not_in_a_diagnosis():
+    take = {"session_id": "maria-1", "state": "recording"}
+    told = {"checks": {}, "microphone": {"state": "live", "session": take, "last": {"session_id": "maria-0"}}}
+    kept = diag._impersonal(told)
+    assert kept["microphone"]["state"] == "live"
+    assert "maria" not in json.dumps(kept)
