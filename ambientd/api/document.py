@@ -24,8 +24,8 @@ from ambientd.core.access import Permission
 
 TITLE: Final = "ambientd"
 
-ALWAYS: Final = (400, 404, 413, 429, 503)
-"""Errors that any route may give: a request that is none, too big, one too many, or a store that is not to be had."""
+ALWAYS: Final = (400, 404, 413, 421, 429, 503)
+"""Errors that any route may give: a request that is none, too big, meant for another host, one too many; no store."""
 
 GUARDED: Final = (401, 403, 423)
 """Errors of a route that asks who calls: nobody known, not his to do, locked."""
