@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from running import MODELS
 
 from ambientd import checkup
 from ambientd.checkup import installed, machine, outside, stored
@@ -114,6 +115,14 @@ async def test_an_empty_place_is_no_fault(settings):
 def test_a_missing_model_is_critical_and_the_command_fetches_it(settings):
     found = installed.model(settings)
     assert (found.severity, found.command) == (Severity.CRITICAL, "ambientctl model fetch base")
+
+
+def test_a_model_that_came_as_a_package_is_found(settings, tmp_path):
+    if not (MODELS / "base-q8_0.json").is_file():
+        pytest.skip("there is no model here (make model)")
+    packaged = settings.model_copy(update={"models": settings.models.model_copy(update={"packaged": MODELS})})
+    found = installed.model(packaged)
+    assert (found.severity, found.reason) == (Severity.OK, "base-q8_0: its checksum is right.")
 
 
 def test_without_portaudio_only_the_boxs_own_microphone_is_concerned(monkeypatch):

@@ -35,10 +35,10 @@ def advice(settings: Settings) -> Finding:
 
 def model(settings: Settings) -> Finding:
     """The weights of recogniser and voice detector, their checksums computed anew."""
-    engine, directory = settings.engine, settings.models.directory
+    engine, directories = settings.engine, settings.models.directories
     try:
-        weights = models.resolve(engine.model, engine.quantisation, directory)
-        models.resolve(engine.vad_model, "", directory)
+        weights = models.resolve(engine.model, engine.quantisation, *directories)
+        models.resolve(engine.vad_model, "", *directories)
     except ModelError as error:
         named = error.hint.partition("`")[2].partition("`")[0]
         return Finding(
@@ -54,7 +54,7 @@ def model(settings: Settings) -> Finding:
             "engine.model",
             "Model",
             Severity.WARNING,
-            f"{directory} cannot be read: {error.strerror}.",
+            f"{error.filename} cannot be read: {error.strerror}.",
             "Look as root.",
             "sudo ambientctl doctor",
         )

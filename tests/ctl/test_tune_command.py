@@ -30,7 +30,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(tune, "measure", measure)
     monkeypatch.setattr(weights, "resolve", lambda *_: Path(__file__))
-    monkeypatch.setattr(weights, "installed", lambda _: [Installed("q8_0"), Installed("bf16")])
+    monkeypatch.setattr(weights, "installed", lambda *_: [Installed("q8_0"), Installed("bf16")])
     monkeypatch.setenv("AMBIENTD_STORE__DIRECTORY", str(tmp_path))
     return tmp_path
 
