@@ -26,7 +26,7 @@ COMMANDS: Final = {
         "Look at the certificates, renew them, use one made elsewhere.",
     ),
     "devices": ("ambientd.ctl.devices", "See and revoke tablets and programs; give programs a token."),
-    "diag": ("ambientd.ctl.diag", "Write a zip without patient data for whoever is to find a fault."),
+    "diag": ("ambientd.ctl.diag", "Write a zip without patient data, to find a fault with."),
     "doctor": ("ambientd.ctl.doctor", "Check everything that goes wrong, and say what mends it."),
     "export": ("ambientd.ctl.export", "Write a stored transcript to a file."),
     "key": ("ambientd.ctl.key", "Look after the key that guards what is stored."),
