@@ -43,7 +43,7 @@ async def set_up(page: Page, box: Daemon) -> None:
 
 
 async def test_from_the_first_account_to_a_visit_on_a_paired_tablet(
-    open_page: OpenPage, guarded: Daemon, spoken: Path
+    guarded: Daemon, open_page: OpenPage, spoken: Path
 ) -> None:
     operator = await opened(open_page, guarded)
     await expect(operator.locator("#entry h1")).to_have_text("Set up this box")
@@ -87,7 +87,7 @@ async def test_from_the_first_account_to_a_visit_on_a_paired_tablet(
     await expect(tablet.locator("#entry h1")).to_have_text("Pair this device")
 
 
-async def test_logging_in_and_out_and_a_wrong_password(open_page: OpenPage, guarded: Daemon) -> None:
+async def test_logging_in_and_out_and_a_wrong_password(guarded: Daemon, open_page: OpenPage) -> None:
     page = await opened(open_page, guarded)
     await set_up(page, guarded)
     await page.click("#log-out")
@@ -104,7 +104,7 @@ async def test_logging_in_and_out_and_a_wrong_password(open_page: OpenPage, guar
     await expect(page.locator("#nav-box")).to_be_visible()
 
 
-async def test_a_tablet_that_is_refused_says_so(open_page: OpenPage, guarded: Daemon) -> None:
+async def test_a_tablet_that_is_refused_says_so(guarded: Daemon, open_page: OpenPage) -> None:
     operator = await opened(open_page, guarded)
     await set_up(operator, guarded)
     tablet = await opened(open_page, guarded)
