@@ -20,6 +20,7 @@ PLAIN: Final = frozenset(
         "engine.vad_model",
         "store.directory",
         "models.directory",
+        "models.packaged",
         "retention.schedule",
         "sync.profile",
         "sync.schedule",
