@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from capture.alsa import NAME, file_microphone, has_portaudio
+from alsa import NAME, file_microphone, has_portaudio
 from running import DATA, Daemon
 from whisper_normalizer.english import EnglishTextNormalizer
 
