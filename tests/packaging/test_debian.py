@@ -27,7 +27,8 @@ DEBIAN = ROOT / "packaging" / "debian"
 SCRIPTS = ["config", "postinst", "prerm", "postrm"]
 
 CONFMODULE = """\
-    # debconf, of files: one an answer
+    # debconf, of files: one an answer.  Like the true one it runs the script again, with the arguments in sight.
+    [ "$DEBIAN_HAS_FRONTEND" ] || exec env DEBIAN_HAS_FRONTEND=1 sh "$0" "$@"
     db_get() { RET=$(cat "$ANSWERS/${1#*/}" 2>/dev/null || true); }
     db_set() { printf '%s' "$2" >"$ANSWERS/${1#*/}"; }
     db_input() { echo "$2" >>"$ANSWERS/asked"; return 30; }
