@@ -1,6 +1,7 @@
 """REST over the room's microphone: how it does, and the one session it goes into.
 
-Whoever may not reach the session that is being recorded sees that there is one, and nothing else of it.
+Whoever may not reach the session that is being recorded sees that there is one, and nothing else of it.  Silence may
+always be asked for: a locked screen still pauses and stops what its own log-in records, and sees nothing by it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ambientd.api.access import actor, allows, caller
+from ambientd.api.access import actor, allows, caller, even_locked
 from ambientd.api.body import json_object
 from ambientd.api.described import described
 from ambientd.api.models.room import MicrophoneStanding, TakeBegun, TakeWanted, TrialHeard
@@ -68,10 +69,11 @@ async def start(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/microphone/pause")
+@even_locked
 @allows(Permission.STEER)
 @described(MicrophoneStanding, errors=(409,))
 async def pause(request: web.Request) -> web.Response:
-    """Time stands still for the session; nothing is heard until it is resumed."""
+    """Time stands still for the session; nothing is heard until it is resumed.  A locked screen may ask for it too."""
     await _recorder(request, Permission.STEER).pause()
     return _told(request)
 
@@ -86,10 +88,11 @@ async def resume(request: web.Request) -> web.Response:
 
 
 @routes.post("/api/v1/microphone/stop")
+@even_locked
 @allows(Permission.STEER)
 @described(MicrophoneStanding, errors=(409,))
 async def stop(request: web.Request) -> web.Response:
-    """Ends the session; answers once all that was heard is stored."""
+    """Ends the session; answers once all that was heard is stored.  A locked screen may ask for it too."""
     await _recorder(request, Permission.STEER).stop()
     return _told(request)
 
@@ -136,9 +139,12 @@ def _told(request: web.Request) -> web.Response:
     recorder = request.app[SERVICES].recorder
     told: dict[str, Any] = dict(recorder.fields())
     session = recorder.session
-    if session is not None and not within_reach(request, Permission.WATCH, session.owner):
+    locked = caller(request).locked
+    if session is not None and (locked or not within_reach(request, Permission.WATCH, session.owner)):
         told["session"] |= NAMELESS
-    if recorder.last_owner is not None and not within_reach(request, Permission.WATCH, recorder.last_owner):
+    if recorder.last_owner is not None and (
+        locked or not within_reach(request, Permission.WATCH, recorder.last_owner)
+    ):
         told["last"] = None
     told["devices"] = [device_fields(device) for device in recorder.microphone.devices]
     return web.json_response(told)

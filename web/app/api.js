@@ -19,6 +19,19 @@ export function onLockedOut(act) {
   lockedOut = act;
 }
 
+const waiting = new Set();
+
+/* `act` is called when somebody is let in again: what was refused to a locked page is asked for then. */
+export function onceIn(act) {
+  waiting.add(act);
+}
+
+export function letIn() {
+  const acts = [...waiting];
+  waiting.clear();
+  for (const act of acts) act();
+}
+
 export async function ask(path, { method = "GET", body, headers = {}, quiet = false, background = false } = {}) {
   if (background) headers = { ...headers, "Ambientd-Background": "1" }; // nobody is at work: it keeps no log-in awake
   let answer;

@@ -1,7 +1,7 @@
 /* The page: who is here, which view is open. */
 
 import { $, fill, h } from "./dom.js";
-import { Refusal, ask, onLockedOut, post } from "./api.js";
+import { Refusal, ask, letIn, onLockedOut, post } from "./api.js";
 import { buildBar } from "./bar.js";
 import { can, me } from "./me.js";
 import { confirmed, failed, show } from "./notices.js";
@@ -134,8 +134,9 @@ async function showEntry(refusal) {
     const before = me.id;
     shut = false;
     await whoIsHere();
-    // What another person had open must not stand in the page of the next.
-    if (built && before && me.id !== before && !busy()) location.reload();
+    // What another person had open must not stand in the page of the next; the room's microphone records without it.
+    if (built && before && me.id !== before && !(busy() && recorder.source === "device")) location.reload();
+    else if (!shut) letIn();
   });
 }
 

@@ -15,8 +15,8 @@ export function notice({ kind, text, action = null, close = null }) {
 /* Something a person asked for did not work. */
 export function failed(error) {
   if (!(error instanceof Refusal)) throw error;
-  if ([401, 423].includes(error.status)) return; // the way in is shown instead
-  show(error.message, "error");
+  // The way in is shown as well: the bar's buttons stay beside it, and an order must not be refused in silence.
+  show([401, 423].includes(error.status) ? t("lock.first") : error.message, "error");
 }
 
 export function show(text, kind = "good") {

@@ -3,7 +3,7 @@
 
    idle -> starting -> recording <-> paused -> stopping -> ended -> idle */
 
-import { Refusal, ask, post, session as sessionPath, socketAddress } from "./api.js";
+import { Refusal, ask, onceIn, post, session as sessionPath, socketAddress } from "./api.js";
 import { KEPT_AT_MOST, Link } from "./link.js";
 import { Microphone, MicrophoneProblem } from "./sound.js";
 import { t } from "./text.js";
@@ -12,6 +12,8 @@ const KEPT = "ambientd.recording"; // in sessionStorage: it ends with the tab, a
 const QUERY = { partials: 1, acks: 1, refined: 1 };
 const KEEP_ALIVE_MS = 20000;
 const RELISTEN_MS = 1000;
+const LOCKED_MS = 15000; // a locked page is told when it is unlocked; this is for when it was not
+const PAGES_OWN = new Set(["taken_over", "session_exists", "unauthenticated", "locked", "too_slow", "too_many_requests"]);
 
 const listeners = new Set();
 
@@ -167,34 +169,41 @@ async function listen(id) {
   recorder.id = id;
   const turn = {};
   ear = turn;
+  const away = (shut) => {
+    const again = () => { if (ear === turn) listen(id); };
+    well(shut ? "connection.room" : "connection.locked");
+    problem(shut ? "connection.locked" : "connection.room", "warning");
+    setTimeout(again, shut ? LOCKED_MS : RELISTEN_MS);
+    if (shut) onceIn(again);
+  };
   let address;
   try {
     address = await socketAddress(`/ws/listen/${encodeURIComponent(id)}`, { refined: 1 });
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    problem("connection.room", "warning");
-    setTimeout(() => { if (turn === ear) listen(id); }, RELISTEN_MS);
+    away(error.status === 423 || error.status === 401);
     return;
   }
   if (turn !== ear) return;
   const socket = new WebSocket(address);
-  ear = socket;
+  turn.close = (code) => socket.close(code);
   let fault = "";
   socket.onmessage = ({ data }) => {
-    if (socket !== ear) return;
+    if (turn !== ear) return;
+    turn.heard = true;
     const message = JSON.parse(data);
     if (message.type === "error") fault = message.code;
     heard(message);
   };
   socket.onclose = ({ code, reason }) => {
-    if (socket !== ear) return;
-    if (!busy() || recorder.outcome) {
+    if (turn !== ear) return;
+    // The room's microphone needs no page: only the box's word that the session is over ends it here.
+    turn.heard = false;
+    if (recorder.outcome || fault === "no_such_session") {
       ear = null;
-    } else if (code === 1000 || code === 1008) {
       over(code, reason, fault);
     } else {
-      problem("connection.room", "warning");
-      setTimeout(() => { if (socket === ear) listen(id); }, RELISTEN_MS);
+      away(false); // where it was locked, the next try is told so
     }
   };
 }
@@ -213,7 +222,7 @@ const HEARD = {
   listening(message) {
     recorder.lines = [];
     recorder.partial = null;
-    well("connection.room");
+    ["connection.room", "connection.locked"].forEach(well);
     tellAll("lines");
     count(message);
   },
@@ -245,7 +254,7 @@ const HEARD = {
     if (recorder.source === "room") count(message);
   },
   error({ code, message }) {
-    if (code !== "taken_over" && code !== "session_exists") problem("told", "error", { message: message ?? code });
+    if (!PAGES_OWN.has(code)) problem("told", "error", { message: message ?? code });
   },
   session_ended(message) {
     const seconds = elapsed();
@@ -298,7 +307,7 @@ function reasonKey(code, fault) {
 function finish() {
   if (counted.at !== null) counted = { seconds: elapsed(), at: null };
   setLevel(null);
-  ["connection.lost", "connection.room", "microphone.room", "microphone.room_silent"].forEach(well);
+  ["connection.lost", "connection.room", "connection.locked", "microphone.room", "microphone.room_silent"].forEach(well);
   wakeLock?.release();
   wakeLock = null;
   setPhase("ended");
@@ -348,6 +357,11 @@ export async function stop() {
     } catch (error) {
       setPhase(before);
       throw error;
+    }
+    if (!ear?.heard && busy()) { // nobody tells this page, and the box's answer came after the end
+      ear = null;
+      HEARD.session_ended({ reason: "stopped" });
+      over(1000, "", "");
     }
     return;
   }

@@ -115,6 +115,7 @@ export default {
   "connection.gap": "{seconds} s sind verloren: Die Verbindung fehlte länger, als dieser Bildschirm Ton behalten kann. Die Stelle ist im Text markiert.",
   "connection.second": "Die Verbindung fehlte lange, und der Besuch wurde dort beendet. Er geht als zweiter weiter; nichts ist verloren.",
   "connection.room": "Keine Verbindung zum Gerät. Das Mikrofon des Zimmers nimmt weiter auf; diese Seite zeigt es wieder, sobald sie kann.",
+  "connection.locked": "Das Mikrofon des Zimmers nimmt weiter auf. Entsperren Sie, um zu sehen, was es hört.",
   "connection.taken": "Dieser Besuch geht in einem anderen Fenster weiter.",
   "told": "{message}",
 
@@ -422,6 +423,7 @@ export default {
   "lock.title": "Gesperrt",
   "lock.text": "{name}. Eine laufende Aufnahme geht dahinter weiter.",
   "lock.pin": "PIN",
+  "lock.first": "Der Bildschirm ist gesperrt, oder niemand ist angemeldet: erst entsperren, dann noch einmal.",
   "lock.go": "Entsperren",
   "lock.go_password": "Mit Passwort entsperren",
   "lock.other": "Jemand anderes",

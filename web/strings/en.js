@@ -116,6 +116,7 @@ export default {
   "connection.gap": "{seconds} s were lost: the connection was away for longer than this device can keep sound. They are marked in the text.",
   "connection.second": "The connection was away for long, and the visit was ended there. It goes on as a second one; nothing is lost.",
   "connection.room": "No connection to the box. The room's microphone goes on recording; this page shows it again as soon as it can.",
+  "connection.locked": "The room's microphone goes on recording. Unlock to see what it hears.",
   "connection.taken": "This visit goes on in another window.",
   "told": "{message}",
 
@@ -423,6 +424,7 @@ export default {
   "lock.title": "Locked",
   "lock.text": "{name}. A recording under way goes on behind this.",
   "lock.pin": "PIN",
+  "lock.first": "The screen is locked, or nobody is logged in: unlock it first, then do this again.",
   "lock.go": "Unlock",
   "lock.go_password": "Unlock with a password",
   "lock.other": "Somebody else",

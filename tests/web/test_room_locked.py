@@ -1,0 +1,122 @@
+"""A screen that is locked while the room's microphone records: the recording goes on, and the page says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from chromium import OpenPage
+from playwright.async_api import Page, expect
+from recorded import box_at, set_up_code
+from running import Daemon
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+expect.set_options(timeout=15_000)
+
+
+class Clinic:
+    """A box with an operator and a clinician."""
+
+    def __init__(self, box: Daemon, operator: aiohttp.ClientSession, password: str) -> None:
+        self.box = box
+        self.operator = operator
+        self.password = password
+
+    async def microphone(self) -> Any:
+        """What the box says of its microphone."""
+        async with self.operator.get("/api/v1/microphone") as answer:
+            return await answer.json()
+
+    async def page(self, open_page: OpenPage) -> Page:
+        """The clinician's page."""
+        page = await open_page(f"{self.box.url}/", may_complain_of="status of 4")
+        await page.click("text=Log in with a name instead")
+        await page.fill("[name=name]", "Anna")
+        await page.fill("[name=password]", self.password)
+        await page.click("form button")
+        await expect(page.locator("#source-room")).to_be_checked()
+        return page
+
+    async def recording(self, open_page: OpenPage) -> Page:
+        """The same, with a recording of the room's microphone under way."""
+        page = await self.page(open_page)
+        await page.check("#consent")
+        await page.click("#start")
+        await expect(page.locator("#bar")).to_have_attribute("data-phase", "recording")
+        return page
+
+
+async def clinic_at(state: Path, **settings: str) -> AsyncIterator[Clinic]:
+    """Started and set up; stopped at the end."""
+    box = box_at(state, AMBIENTD_ACCESS__TRUST_LOOPBACK="false", **settings)
+    await asyncio.to_thread(box.start)
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(box.url, cookie_jar=jar, headers={"Origin": box.url}) as operator:
+        first = {"code": set_up_code(box), "name": "Olga", "password": "three quiet green herons"}
+        async with operator.post("/api/v1/setup", json=first) as answer:
+            assert answer.status == 200, await answer.text()
+        async with operator.post("/api/v1/accounts", json={"name": "Anna", "role": "clinician"}) as answer:
+            password = (await answer.json())["password"]
+        yield Clinic(box, operator, password)
+    await asyncio.to_thread(box.stop)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def clinic(tmp_path: Path) -> AsyncIterator[Clinic]:
+    async for each in clinic_at(tmp_path):
+        yield each
+
+
+async def unlock(page: Page, clinic: Clinic) -> None:
+    await page.fill("[name=password]", clinic.password)
+    await page.click("form button")
+
+
+async def test_the_rooms_recording_outlives_the_lock_and_is_shown_again_after_it(
+    clinic: Clinic, open_page: OpenPage
+) -> None:
+    page = await clinic.recording(open_page)
+    await page.click("#lock")
+    await expect(page.locator("#entry h1")).to_have_text("Locked")
+    await asyncio.sleep(3)  # the socket has been closed, and the page has tried again
+    await expect(page.locator("#bar")).to_have_attribute("data-phase", "recording")
+    assert (await clinic.microphone())["session"]["state"] == "recording"
+
+    # What would let the microphone hear again, or destroy, asks for the unlocking, and says so.
+    await page.click("#bar-discard")
+    await page.click("dialog .danger")
+    await expect(page.locator("#notices")).to_contain_text("unlock it first")
+    assert (await clinic.microphone())["session"]["state"] == "recording"
+
+    await unlock(page, clinic)
+    await expect(page.locator(".live")).to_be_visible()
+    await expect(page.locator("#problems .notice")).to_have_count(0)
+    await expect(page.locator("#bar")).to_have_attribute("data-phase", "recording")
+    await page.click("#bar-stop")
+    await expect(page.locator(".done")).to_be_visible()
+    assert (await clinic.microphone())["session"] is None
+
+
+async def test_a_locked_screen_still_pauses_and_stops_what_it_records(
+    clinic: Clinic, open_page: OpenPage
+) -> None:
+    page = await clinic.recording(open_page)
+    await page.click("#lock")
+    await expect(page.locator("#entry h1")).to_have_text("Locked")
+    await page.click("#bar-pause")
+    await expect(page.locator("#bar")).to_have_attribute("data-phase", "paused")
+    assert (await clinic.microphone())["session"]["state"] == "paused"
+    await page.click("#bar-resume")
+    await expect(page.locator("#notices")).to_contain_text("unlock it first")
+    assert (await clinic.microphone())["session"]["state"] == "paused"
+    await page.click("#bar-stop")
+    await expect(page.locator("#bar")).to_have_attribute("data-phase", "idle")
+    assert (await clinic.microphone())["session"] is None
+    await unlock(page, clinic)
+    await expect(page.locator(".done")).to_be_visible()
