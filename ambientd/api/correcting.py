@@ -9,10 +9,10 @@ from typing import Any, Final
 from aiohttp import web
 
 from ambientd.api.access import actor, allows
-from ambientd.api.body import json_object
+from ambientd.api.body import fields, json_object
 from ambientd.api.described import described
 from ambientd.api.history import record_fields
-from ambientd.api.models.sessions import Correction, CorrectionWanted, Session
+from ambientd.api.models.sessions import Correction, CorrectionWanted, ReviewGiven, Session
 from ambientd.api.origin import peer
 from ambientd.api.reach import stored
 from ambientd.api.services import SERVICES, Services
@@ -23,7 +23,7 @@ from ambientd.core.final import open_gaps
 from ambientd.core.transcript import Gap
 from ambientd.errors import ClientError
 from ambientd.store.audit import Action
-from ambientd.store.corrections import Corrections, Revisions
+from ambientd.store.corrections import Corrections, Read, Revisions
 
 routes = web.RouteTableDef()
 
@@ -68,13 +68,20 @@ async def change(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/sessions/{session_id}/review")
 @allows(Permission.AMEND)
-@described(Session, errors=(409, 507))
+@described(Session, body=ReviewGiven, body_required=False, errors=(409, 507))
 async def approve(request: web.Request) -> web.Response:
-    """Somebody has read it: a delivery that waited for that goes."""
+    """Somebody has read it, in this ``tier`` and ``revision``: a delivery that waited for that goes.
+
+    Without a body it is taken only while there has been one text, the live one that nobody has corrected.
+    """
     services = request.app[SERVICES]
     session_id = (await stored(request, Permission.AMEND)).session_id
     await Corrections(services.database).approve(
-        session_id, actor=actor(request, "client"), origin=peer(request), at=datetime.now(UTC)
+        session_id,
+        read=_read(await fields(request, "tier", "revision")),
+        actor=actor(request, "client"),
+        origin=peer(request),
+        at=datetime.now(UTC),
     )
     services.sync.wake()
     return web.json_response(
@@ -82,8 +89,25 @@ async def approve(request: web.Request) -> web.Response:
     )
 
 
-def _asked(fields: dict[str, object]) -> tuple[str, int, dict[int, str]]:
-    tier, revision, lines = fields.get("tier"), fields.get("revision"), fields.get("lines")
+def _read(said: dict[str, object]) -> Read | None:
+    if not said:
+        return None
+    tier, revision = said.get("tier"), said.get("revision")
+    if (
+        tier not in {"live", "refined", "corrected"}
+        or not isinstance(revision, int)
+        or isinstance(revision, bool)
+    ):
+        raise ClientError(
+            "bad_review",
+            "tier and revision say what was read",
+            hint='Send {"tier": "live", "revision": 0}, as the text was shown with.',
+        )
+    return Read(str(tier), revision)
+
+
+def _asked(said: dict[str, object]) -> tuple[str, int, dict[int, str]]:
+    tier, revision, lines = said.get("tier"), said.get("revision"), said.get("lines")
     if tier not in {"live", "refined"} or not isinstance(revision, int) or isinstance(revision, bool):
         raise ClientError("bad_correction", "tier and revision say what was corrected", hint=FORM)
     if not isinstance(lines, list) or len(lines) > MOST_LINES:

@@ -4,6 +4,7 @@ Rule 1  The words as heard are never changed: a revision holds what differs from
 Rule 2  The text that is final, that is searched and that is delivered changes in the transaction of the revision.
 Rule 3  What may have been sent is not changed any more: the centre and the box never hold two texts.
 Rule 4  Whoever corrects or approves a text ends the wait for a second hearing: nothing may change it afterwards.
+Rule 5  Approved is what was read, not what has come in its place meanwhile.
 """
 
 from __future__ import annotations
@@ -26,6 +27,24 @@ from ambientd.store.lines import final_table, latest_correction, read_lines
 from ambientd.store.refusals import CorrectedMeanwhile, NoSuchSession, StillOpen, TextSent, UnusableText
 from ambientd.store.rows import correction_of, correction_row, full_text_row, session_of
 from ambientd.store.vault import seal_of
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Which text of a session somebody has read."""
+
+    tier: str
+    """``live`` or ``refined``; ``corrected`` for whoever knows a revision and not what it was made from."""
+    revision: int
+    """0 if nobody had corrected it."""
+
+    def is_what_was(self, read: Read | None) -> bool:
+        """Whether the text as it is now is the one that was ``read``; ``None`` is believed of the first text only."""
+        if read is None:
+            return self == Read("live", 0)
+        if read.tier == "corrected":
+            return read.revision == self.revision > 0
+        return read == self
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,23 +165,39 @@ class Corrections:
 
         return await self._database.transact(write)
 
-    async def approve(self, session_id: str, *, actor: str, origin: str | None, at: datetime) -> None:
-        """Note that somebody has read the text as it is now, and let its delivery go; a second time changes nothing.
+    async def approve(
+        self, session_id: str, *, read: Read | None, actor: str, origin: str | None, at: datetime
+    ) -> None:
+        """Note that somebody has read the text, and let its delivery go; a second time changes nothing.
+
+        read: the text he has read; ``None`` if he does not say, which is believed while there has been one text only.
 
         Raises:
             NoSuchSession: there is none of that id.
             StillOpen: it has not ended.
+            CorrectedMeanwhile: the text is another than the one that was read, or may be.
             StoreUnavailable: nothing was changed.
         """
 
         async def write(connection: AsyncConnection) -> None:
             record = await _ended(connection, session_id)
+            if read is None and record.reviewed_at is not None:
+                return
+            before = await latest_correction(connection, session_id)
+            now = Read(await _tier(connection, session_id), before.revision if before else 0)
+            if not now.is_what_was(read):
+                raise CorrectedMeanwhile
             if record.reviewed_at is not None:
                 return
             await _settle(connection, record)
             await outbox.reviewed(connection, session_id, at=at)
             await audit.record(
-                connection, actor=actor, action=Action.TRANSCRIPT_REVIEWED, object=session_id, origin=origin
+                connection,
+                actor=actor,
+                action=Action.TRANSCRIPT_REVIEWED,
+                object=session_id,
+                origin=origin,
+                outcome=f"{now.tier}_revision_{now.revision}",
             )
 
         await self._database.transact(write)

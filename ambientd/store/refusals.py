@@ -101,13 +101,13 @@ class TextSent(ClientError):
 
 
 class CorrectedMeanwhile(ClientError):
-    """Somebody corrects a text that another has changed since he read it."""
+    """Somebody corrects or approves a text that is another than the one he read."""
 
     def __init__(self) -> None:
         super().__init__(
             "corrected_meanwhile",
-            "somebody else has changed the text since it was read",
-            hint="Read it again, then correct it.",
+            "the text has changed since it was read, or it is not said which one was read",
+            hint="Read it again first.",
         )
 
 

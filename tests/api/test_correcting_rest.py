@@ -91,6 +91,27 @@ async def test_whoever_has_read_it_says_so(visit: Any) -> None:
     assert told["reviewed_at"]
 
 
+async def test_what_was_read_must_be_what_is_there(visit: Any) -> None:
+    path = "/api/v1/sessions/visit/review"
+    await call(visit, "PUT", body=correction("It hurts there."))
+    for stale in (None, {"tier": "live", "revision": 0}, {"tier": "refined", "revision": 1}):
+        status, told = await call(visit, "POST", path, stale)
+        assert (status, told["code"]) == (409, "corrected_meanwhile")
+    assert (await call(visit, "GET", "/api/v1/sessions/visit"))[1]["reviewed_at"] is None
+    status, told = await call(visit, "POST", path, {"tier": "live", "revision": 1})
+    assert (status, told["reviewed_at"] is not None) == (200, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"tier": "best", "revision": 0}, {"tier": "live"}, {"tier": "live", "revision": True}, {"read": 1}],
+)
+async def test_a_review_that_does_not_say_what_was_read_is_none(visit: Any, body: Any) -> None:
+    status, told = await call(visit, "POST", "/api/v1/sessions/visit/review", body)
+    assert (status, told["code"] in {"bad_review", "unknown_field"}) == (400, True)
+    assert (await call(visit, "GET", "/api/v1/sessions/visit"))[1]["reviewed_at"] is None
+
+
 async def test_the_list_can_be_narrowed_by_progress(visit: Any) -> None:
     """Without a centre nothing waits for it."""
     _, recorded = await call(visit, "GET", "/api/v1/sessions?progress=recorded")

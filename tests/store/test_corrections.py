@@ -9,7 +9,7 @@ from sqlalchemy import text as sql
 from stored_speech import BEGAN, begin, figures, line
 
 from ambientd.core.record import EndReason, Progress, Refinement, SessionRecord, SessionState
-from ambientd.store.corrections import Corrections
+from ambientd.store.corrections import Corrections, Read
 from ambientd.store.database import Database
 from ambientd.store.deliveries import Outbox
 from ambientd.store.endings import Holds
@@ -188,10 +188,10 @@ async def test_nothing_goes_before_somebody_has_read_it(database: Database) -> N
     assert await outbox.begin(upload.id, most=None, now=NOW, by_the_centre=NOW) is None
     assert [each.session_id for each in await listed(database, Progress.REVIEW)] == ["s"]
 
-    await Corrections(database).approve("s", actor="client", origin=None, at=NOW)
+    await Corrections(database).approve("s", read=None, actor="client", origin=None, at=NOW)
     assert await outbox.due(NOW) == [upload.id]
     assert [each.reviewed_at for each in await listed(database, Progress.WAITING)] == [NOW]
-    assert await audited(database) == [("transcript.reviewed", "ok")]
+    assert await audited(database) == [("transcript.reviewed", "live_revision_0")]
 
 
 async def test_it_waits_for_its_reader_also_when_it_was_held_for_a_second_hearing(database: Database) -> None:
@@ -201,11 +201,44 @@ async def test_it_waits_for_its_reader_also_when_it_was_held_for_a_second_hearin
     assert await outbox.due(NOW + timedelta(days=1)) == []
 
 
+@pytest.mark.parametrize("read", [None, Read("live", 0), Read("refined", 1), Read("corrected", 1)])
+async def test_a_second_hearing_that_nobody_has_read_is_not_approved(
+    database: Database, read: Read | None
+) -> None:
+    await end(database, review=True, refinement=Refinement.WAITING)
+    assert await Sessions(database).refined("s", [line(0, SAID)], "big")
+
+    with pytest.raises(CorrectedMeanwhile):
+        await Corrections(database).approve("s", read=read, actor="client", origin=None, at=NOW)
+    assert [each.session_id for each in await listed(database, Progress.REVIEW)] == ["s"]
+
+    await Corrections(database).approve("s", read=Read("refined", 0), actor="client", origin=None, at=NOW)
+    assert await audited(database) == [("transcript.reviewed", "refined_revision_0")]
+
+
+@pytest.mark.parametrize("read", [None, Read("live", 0), Read("live", 2), Read("refined", 1)])
+async def test_nor_is_anothers_correction(database: Database, read: Read | None) -> None:
+    await end(database, review=True)
+    await put(database, {0: SAID})
+
+    with pytest.raises(CorrectedMeanwhile):
+        await Corrections(database).approve("s", read=read, actor="client", origin=None, at=NOW)
+    assert await Outbox(database).due(NOW) == []
+
+
+@pytest.mark.parametrize("read", [Read("live", 1), Read("corrected", 1)])
+async def test_whoever_has_read_the_correction_approves_it(database: Database, read: Read) -> None:
+    await end(database, review=True)
+    await put(database, {0: SAID})
+    await Corrections(database).approve("s", read=read, actor="client", origin=None, at=NOW)
+    assert len(await Outbox(database).due(NOW)) == 1
+
+
 async def test_reading_it_twice_is_told_once(database: Database) -> None:
     await end(database, review=True)
     corrections = Corrections(database)
-    await corrections.approve("s", actor="client", origin=None, at=NOW)
-    await corrections.approve("s", actor="client", origin=None, at=NOW + timedelta(hours=1))
+    await corrections.approve("s", read=None, actor="client", origin=None, at=NOW)
+    await corrections.approve("s", read=None, actor="client", origin=None, at=NOW + timedelta(hours=1))
 
     record = await Sessions(database).get("s")
     assert record is not None

@@ -194,6 +194,7 @@ class Correction(Model):
     open: bool
     """Whether it can still be corrected."""
     lines: list[CorrectedLine]
+    gaps: list[Gap]
     history: list[Revision]
 
 
@@ -204,6 +205,15 @@ class CorrectionWanted(Model):
     revision: Count
     """The one it was made from: another one meanwhile is a conflict."""
     lines: Annotated[list[ChangedLine], Field(max_length=10_000)]
+
+
+class ReviewGiven(Model):
+    """Which text was read: if it is another meanwhile, that is a conflict."""
+
+    tier: Literal["live", "refined", "corrected"]
+    """As ``GET …/correction`` told it; ``corrected`` for a revision without saying what it was made from."""
+    revision: Count
+    """The newest one that was shown; 0 for none."""
 
 
 class ConsentGiven(Model):
