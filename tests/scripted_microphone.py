@@ -18,6 +18,13 @@ class ScriptedHearing:
     def __init__(self) -> None:
         self.waiting: asyncio.Queue[Sound | Gap | None] = asyncio.Queue()
         self.stopped = False
+        self.heard = False
+        """Whether it got any sound: nothing is missing before the first."""
+
+    def put(self, heard: Sound | Gap) -> None:
+        self.heard = self.heard or isinstance(heard, Sound)
+        if self.heard and not self.stopped:
+            self.waiting.put_nowait(heard)
 
     async def __aiter__(self) -> AsyncIterator[Sound | Gap]:
         while (heard := await self.waiting.get()) is not None:
@@ -79,5 +86,4 @@ class ScriptedMicrophone:
 
     def _give(self, heard: Sound | Gap) -> None:
         for hearing in self.hearings:
-            if not hearing.stopped:
-                hearing.waiting.put_nowait(heard)
+            hearing.put(heard)

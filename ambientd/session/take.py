@@ -4,7 +4,8 @@ Rule 1  What the microphone gives is fed, or counted as lost, to the sample: als
         open, and what a session that is behind has no room for.
 Rule 2  A pause takes effect at the moment it is asked for: what was captured before still counts, nothing after.
         The device stays open, so that a fault is seen before recording goes on, and its first word is not lost;
-        what is captured meanwhile is dropped unheard.
+        what is captured meanwhile is dropped unheard.  Recording goes on when it is asked to: what the microphone does
+        not give from then on is lost, also if it was away at that moment.
 Rule 3  A session that ends by itself ends the take.
 """
 
@@ -20,6 +21,9 @@ from ambientd.core.audio import RATE
 from ambientd.core.microphone import Gap, Hearing, Microphone, Sound
 from ambientd.core.voice import Voice
 from ambientd.session.session import Session
+
+JITTER: Final = RATE // 4
+"""Samples by which sound may come late, or seem to: so much less than the clock says is not called lost."""
 
 DRAINED: Final = 2.0
 """Seconds that what was captured may take to come out once capturing has ceased."""
@@ -64,7 +68,8 @@ class Take:
         self._missed = 0
         """Samples for which the session had no room."""
         self._due: tuple[int, float] | None = None
-        """How many samples the session would have had at which moment, had the daemon not stopped."""
+        """How many samples the session would have had at which moment, had the microphone been there, after a pause or a stop of
+        the daemon."""
 
     @property
     def paused(self) -> bool:
@@ -94,6 +99,8 @@ class Take:
         """Captures from now on."""
         if self._paused:
             self._paused = False
+            if self.session is not None:
+                self.make_up(self.session.taken)
             self._turn.set()
 
     async def finish(self) -> None:
@@ -190,12 +197,12 @@ class Take:
             self._missed += len(heard.samples)
 
     def _make_up(self, *, heard: int = 0) -> None:
-        """Marks what the session lacks since the daemon stopped; ``heard``: samples that come next."""
+        """Marks what the session lacks since recording was to go on; ``heard``: samples that come next."""
         if self._due is not None and self.session is not None:
             received, at = self._due
             self._due = None
             lacking = received + round((time.monotonic() - at) * RATE) - self.session.taken - heard
-            if lacking > 0:
+            if lacking > JITTER:
                 self.session.make_up(lacking)
 
     def _settle(self) -> None:

@@ -80,6 +80,30 @@ def test_what_is_lost_without_a_word_is_missing_once_it_is_certain():
     assert room.missing == RATE
 
 
+def test_small_losses_without_a_word_add_up_however_long_they_go_on():
+    room = Room()
+    room.blocks(5)
+    lost = 0
+    for _ in range(30):
+        room.blocks(2)
+        room.now += SECOND // 5
+        lost += RATE // 5
+    room.blocks(4)
+
+    # What is not told yet is less than is worth telling; a clock may have drifted over the 70 s.
+    assert lost - RATE // 4 - 70 * RATE // 500 <= room.missing <= lost
+
+
+def test_a_block_that_was_handed_over_late_does_not_hide_a_loss():
+    room = Room()
+    room.block(late=SECOND // 5)
+    room.blocks(5)
+    room.now += 3 * SECOND // 10
+    room.blocks(5)
+
+    assert room.missing == 3 * RATE // 10
+
+
 @pytest.mark.parametrize("drift", [-200, 200])
 def test_a_clock_that_is_a_little_off_is_forgiven(drift: int):
     room = Room()

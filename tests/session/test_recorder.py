@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -220,6 +221,37 @@ async def test_a_device_that_goes_away_leaves_a_gap_and_recording_goes_on_by_its
         gaps = await Lines(r.house.database).gaps(session.id)
         assert sum(gap.end - gap.start for gap in gaps if gap.reason == "lost") == 2 * RATE
         assert counted(session) == round(4.05 * RATE)
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_time_from_a_resume_to_the_first_sound_of_a_microphone_that_was_away_is_a_gap(
+    tmp_path: Path, comes_back: bool
+):
+    async with room(tmp_path) as r:
+        session = await r.start()
+        r.microphone.say(speech(1))
+        await r.recorder.pause()
+        before = counted(session)
+        r.microphone.fail(Reason.DEVICE_LOST)
+        r.microphone.lose(RATE)
+        began = time.monotonic()
+        await r.recorder.resume()
+        await asyncio.sleep(0.3)
+        r.microphone.lose(RATE // 4)  # nothing, to one who has heard nothing yet
+        await asyncio.sleep(0.3)
+        if comes_back:
+            r.microphone.mend()
+            r.microphone.say(speech(1))
+        heard = RATE * comes_back
+        await r.recorder.stop()
+        passed = time.monotonic() - began
+
+        gaps = await Lines(r.house.database).gaps(session.id)
+        lost = sum(gap.end - gap.start for gap in gaps if gap.reason == "lost")
+        assert lost == counted(session) - before - heard
+        # The last 50 ms may have been under way already.
+        least = 0.6 - (0.05 if comes_back else 0)
+        assert least * RATE <= lost <= passed * RATE
 
 
 async def test_what_a_session_that_is_behind_has_no_room_for_is_a_gap_and_every_sample_is_accounted_for(
