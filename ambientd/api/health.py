@@ -14,7 +14,7 @@ from ambientd.api.metrics import deliveries
 from ambientd.api.models.box import Alive, Ready
 from ambientd.api.services import SERVICES, Services
 from ambientd.core.access import Permission
-from ambientd.core.microphone import Reason
+from ambientd.core.judging import meant_silent
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.store.copies import damaged
 
@@ -68,7 +68,7 @@ def _warnings(services: Services) -> list[str]:
             " ambientctl purge --clock-is-right."
         )
     microphone = services.microphone.state
-    if microphone.reason not in (None, Reason.DISABLED, Reason.NO_DEVICE):
+    if microphone.reason is not None and not meant_silent(microphone, wanted=services.recorder.wanted):
         found.append(f"The microphone gives no sound ({microphone.reason}). {microphone.remedy}")
     if services.audit.owed:
         found.append(f"{services.audit.owed} rows of the audit wait for the disk.")

@@ -22,7 +22,7 @@ from ambientd.core.access import Permission
 from ambientd.core.protocol import Wishes, parse_wishes
 from ambientd.core.room import device_fields
 from ambientd.errors import ClientError
-from ambientd.session.microphone import Recorder, Wish
+from ambientd.session.microphone import Recorder, Wish, not_recording
 from ambientd.session.trial import SECONDS
 
 routes = web.RouteTableDef()
@@ -56,7 +56,7 @@ async def start(request: web.Request) -> web.Response:
     ephemeral = fields.pop("ephemeral", False)
     if not isinstance(ephemeral, bool):
         raise ClientError("bad_field", "ephemeral must be true or false")
-    session = await _recorder(request).start(
+    session = await request.app[SERVICES].recorder.start(
         Wish(
             parse_wishes(fields) if fields else Wishes(),
             ephemeral=ephemeral,
@@ -74,7 +74,8 @@ async def start(request: web.Request) -> web.Response:
 @described(MicrophoneStanding, errors=(409,))
 async def pause(request: web.Request) -> web.Response:
     """Time stands still for the session; nothing is heard until it is resumed.  A locked screen may ask for it too."""
-    await _recorder(request, Permission.STEER).pause()
+    recorder, meant = _steered(request, Permission.STEER)
+    await recorder.pause(meant)
     return _told(request)
 
 
@@ -83,7 +84,8 @@ async def pause(request: web.Request) -> web.Response:
 @described(MicrophoneStanding, errors=(409,))
 async def resume(request: web.Request) -> web.Response:
     """The session goes on."""
-    await _recorder(request, Permission.STEER).resume()
+    recorder, meant = _steered(request, Permission.STEER)
+    await recorder.resume(meant)
     return _told(request)
 
 
@@ -93,7 +95,8 @@ async def resume(request: web.Request) -> web.Response:
 @described(MicrophoneStanding, errors=(409,))
 async def stop(request: web.Request) -> web.Response:
     """Ends the session; answers once all that was heard is stored.  A locked screen may ask for it too."""
-    await _recorder(request, Permission.STEER).stop()
+    recorder, meant = _steered(request, Permission.STEER)
+    await recorder.stop(meant)
     return _told(request)
 
 
@@ -102,8 +105,8 @@ async def stop(request: web.Request) -> web.Response:
 @described(MicrophoneStanding, errors=(409,))
 async def discard(request: web.Request) -> web.Response:
     """Destroys the session with all that was heard; answers once nothing of it is left."""
-    recorder = _recorder(request, Permission.DELETE)
-    await recorder.discard(actor=actor(request, "client"), origin=peer(request))
+    recorder, meant = _steered(request, Permission.DELETE)
+    await recorder.discard(meant, actor=actor(request, "client"), origin=peer(request))
     return _told(request)
 
 
@@ -112,27 +115,32 @@ async def discard(request: web.Request) -> web.Response:
 @described(TrialHeard, errors=(409,))
 async def test(request: web.Request) -> web.Response:
     """Hears five seconds, in memory only: the level, and what was understood."""
-    recorder = _recorder(request)
+    services = request.app[SERVICES]
+    recorder = services.recorder
     trial = await recorder.try_out(SECONDS)
+    # Before a word is told: who has heard the room, and from where.
+    await services.audit.record(
+        actor=actor(request, "client"), action="microphone.tried", origin=peer(request)
+    )
     device = recorder.microphone.state.device
     return web.json_response({**asdict(trial), "device": None if device is None else device_fields(device)})
 
 
-def _recorder(request: web.Request, permission: Permission | None = None) -> Recorder:
-    """The recorder; with ``permission``, if the caller has it over the session that is being recorded.
+def _steered(request: web.Request, permission: Permission) -> tuple[Recorder, str]:
+    """The recorder, and the id of what it records, if the caller has ``permission`` over that.
+
+    The id goes with the order: by the time the order is carried out, another session may be recorded.
 
     Raises:
-        ClientError: it is another's.
+        ClientError: nothing is recorded, or a session of another's.
     """
     recorder = request.app[SERVICES].recorder
     session = recorder.session
-    if (
-        permission is not None
-        and session is not None
-        and not within_reach(request, permission, session.owner)
-    ):
+    if session is None:
+        raise not_recording()
+    if not within_reach(request, permission, session.owner):
         raise ClientError("microphone_in_use", "the microphone records a session of somebody else's")
-    return recorder
+    return recorder, session.id
 
 
 def _told(request: web.Request) -> web.Response:

@@ -25,7 +25,7 @@ async def own_findings(services: Services) -> list[Finding]:
         judging.damaged([copy.name for copy in damaged(services.database.path)]),
         judging.clock(services.retention.doubt),
         judging.owed(services.audit.owed),
-        judging.microphone(services.microphone.state),
+        judging.microphone(services.microphone.state, wanted=services.recorder.wanted),
         judging.lateness(capacity.lag, capacity.utilisation, services.about.loop_delay()),
         await _outbox(services),
     ]

@@ -84,7 +84,7 @@ class Microphone:
         """``start``: how a capturing process is started."""
         self._choice = choice
         self._start = start
-        self._state = State()
+        self._state = State(named=bool(choice.device))
         self._devices: tuple[Device, ...] = ()
         self._hearings: list[Hearing] = []
         self._dropped = 0

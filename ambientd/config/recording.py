@@ -30,7 +30,7 @@ class Recording(Table):
     button_key: Count = Field(default=0, ge=0, le=767)
     """Number of the key that counts, as evtest shows it; 0 takes any."""
     hook: Annotated[str, AfterValidator(_path)] = ""
-    """Program that is run when the state changes, with the state as its one argument: off, armed, recording, paused,
-    trouble or unavailable; for a light or a tone. Empty runs none."""
+    """Program that is run when the state changes, with the state as its one argument: off, armed, listening, recording,
+    paused, trouble or unavailable; for a light or a tone. Empty runs none."""
     hook_timeout: Seconds = Field(default=5.0, ge=0.1, le=60)
     """Time after which that program is killed."""

@@ -168,16 +168,25 @@ def lateness(lag: float, utilisation: float, loop: float) -> Finding:
     )
 
 
-def microphone(state: State) -> Finding:
-    """Whether the room's microphone gives sound, or would."""
+def meant_silent(state: State, *, wanted: bool) -> bool:
+    """Whether a microphone that gives no sound may be meant so: others send their audio to a box that has none.
+
+    wanted: whether somebody records, or would by voice.  One that the settings name or that was heard is meant to work.
+    """
+    if state.reason is Reason.DISABLED:
+        return True
+    missing = state.reason in (Reason.NO_DEVICE, Reason.NO_PORTAUDIO)
+    return missing and not (wanted or state.named or state.captured)
+
+
+def microphone(state: State, *, wanted: bool) -> Finding:
+    """Whether the room's microphone gives sound, or would; ``wanted``: whether somebody records, or would by voice."""
     known = ("capture.microphone", "Microphone")
     device = state.device.name if state.device else "The microphone"
     if state.reason is Reason.DISABLED:
         return Finding(*known, reason="Switched off in the settings.")
     if state.reason is not None:
-        # A box without a microphone may be meant so: others send their audio to it.
-        meant_so = state.reason in (Reason.NO_DEVICE, Reason.NO_PORTAUDIO)
-        bad = Severity.NOTE if meant_so else Severity.WARNING
+        bad = Severity.NOTE if meant_silent(state, wanted=wanted) else Severity.WARNING
         reason = f"No sound: {state.reason.replace('_', ' ')}."
         return Finding(*known, bad, reason, state.remedy, "ambientctl mic devices")
     if state.level.silent:

@@ -113,6 +113,8 @@ class State:
     """What a person can do about it, one sentence; empty if there is nothing to do."""
     device: Device | None = None
     """The one in use, or the one that would be."""
+    named: bool = False
+    """Whether the settings name the one that is wanted."""
     level: Level = field(default_factory=Level)
     """As long as :attr:`status` is live; otherwise that of no signal."""
     restarts: int = 0

@@ -107,8 +107,12 @@ def device_fields(device: Device) -> dict[str, Any]:
 
 
 def microphone(fields: Mapping[str, Any]) -> Message:
-    """How the microphone does, several times a second, to those who follow what it records."""
-    return {"type": "microphone", **fields}
+    """How the microphone does, several times a second, to those who follow what it records.
+
+    ``fields``: of :func:`microphone_fields`.  The session before is left out: it may be another's, and they all get
+    the same.
+    """
+    return {"type": "microphone", **{name: value for name, value in fields.items() if name != "last"}}
 
 
 def _take(take: Take) -> dict[str, Any]:

@@ -119,6 +119,11 @@ class Recorder:
         return self._take is not None and not self.armed
 
     @property
+    def wanted(self) -> bool:
+        """Whether sound is needed now: somebody records, is about to, or would by voice."""
+        return self._take is not None
+
+    @property
     def armed(self) -> bool:
         """Whether a recording begins when somebody speaks."""
         return self._take is not None and self._take.voice is not None
@@ -133,7 +138,10 @@ class Recorder:
             return "recording" if state.status is Status.LIVE and not state.level.silent else "trouble"
         if state.status is Status.UNAVAILABLE and state.reason is not Reason.DISABLED:
             return "unavailable"
-        return "armed" if self._take is not None and self._take.by_voice else "off"
+        take = self._take
+        if take is None or take.session is not None or take.over:
+            return "off"
+        return "armed" if take.by_voice else "listening"
 
     def fields(self) -> Message:
         """All that can be told, ready for JSON."""
@@ -187,42 +195,44 @@ class Recorder:
         logger.info("microphone records", extra={"session": session.id})
         return session
 
-    async def pause(self) -> Session:
+    async def pause(self, only: str | None = None) -> Session:
         """Time stands still for the session; nothing said from now on is heard, until it is resumed.
 
+        only: id of the session that is meant, here and below; without it, whichever is being recorded.
+
         Raises:
-            ClientError: nothing is being recorded.
+            ClientError: nothing is being recorded, or another session.
         """
         async with self._steering:
-            session, take = self._current()
+            session, take = self._current(only)
             await take.pause()
             if not session.ending:
                 session.pause()
                 await self._bookmark.keep(session, paused=take.paused)
         return session
 
-    async def resume(self) -> Session:
+    async def resume(self, only: str | None = None) -> Session:
         """The session goes on after a pause.
 
         Raises:
-            ClientError: nothing is being recorded.
+            ClientError: nothing is being recorded, or another session.
         """
         async with self._steering:
-            session, take = self._current()
+            session, take = self._current(only)
             session.go_on()
             take.go_on()
             await self._bookmark.keep(session, paused=take.paused)
         return session
 
-    async def stop(self, reason: EndReason = EndReason.CLIENT) -> Session:
+    async def stop(self, only: str | None = None, *, reason: EndReason = EndReason.CLIENT) -> Session:
         """Ends the session; returns when all that was heard is stored.
 
         Raises:
-            ClientError: nothing is being recorded.
+            ClientError: nothing is being recorded, or another session.
             StoreUnavailable: its end is not on record.
         """
         async with self._steering:
-            session, take = self._current()
+            session, take = self._current(only)
             await take.finish()
             session.end(reason)
             running = self._running
@@ -234,14 +244,16 @@ class Recorder:
             )
         return session
 
-    async def discard(self, *, actor: str = "client", origin: str | None = None) -> str:
+    async def discard(
+        self, only: str | None = None, *, actor: str = "client", origin: str | None = None
+    ) -> str:
         """Destroys the session with all that was heard; returns its id when nothing of it is left.
 
         Raises:
-            ClientError: nothing is being recorded.
+            ClientError: nothing is being recorded, or another session.
             StoreUnavailable: it takes nothing more, but is not destroyed yet.
         """
-        session, _ = self._current()
+        session, _ = self._current(only)
         running = self._running
         await self._registry.discard(session.id, actor=actor, origin=origin)
         await self._let_go(running)
@@ -439,13 +451,18 @@ class Recorder:
             session.discard(wish.origin, actor=wish.actor)
             raise
 
-    def _current(self) -> tuple[Session, Take]:
+    def _current(self, only: str | None) -> tuple[Session, Take]:
         session = self.session
-        if session is None or self._take is None:
-            raise ClientError(
-                "not_recording", "the microphone records nothing", hint="Start a recording first."
-            )
+        if session is None or self._take is None or only not in (None, session.id):
+            raise not_recording()
         return session, self._take
+
+
+def not_recording() -> ClientError:
+    """Nothing is being recorded, or not what was meant."""
+    return ClientError(
+        "not_recording", "the microphone does not record that", hint="Start a recording first."
+    )
 
 
 def _unavailable(state: State) -> ClientError:

@@ -68,8 +68,7 @@ class Take:
         self._missed = 0
         """Samples for which the session had no room."""
         self._due: tuple[int, float] | None = None
-        """How many samples the session would have had at which moment, had the microphone been there, after a pause or a stop of
-        the daemon."""
+        """How many samples the session would have had at which moment, had the microphone given sound."""
 
     @property
     def paused(self) -> bool:

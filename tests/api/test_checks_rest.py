@@ -1,8 +1,10 @@
 """``GET /api/v1/checks``: what the daemon finds wrong with itself, and what other rooms add."""
 
-from served import Open
+from served import Box, Open
+from test_microphone_rest import start
 
 from ambientd.core.checks import Finding, Severity
+from ambientd.core.microphone import Reason
 
 
 async def test_a_sound_box_says_so_for_each_thing_looked_at(box):
@@ -44,3 +46,22 @@ async def test_other_rooms_findings_are_there_and_a_check_that_fails_is_one_itse
     assert told["room.lamp"]["severity"] == "note"
     assert told["checks.broken"]["severity"] == "critical"
     assert "Gonzalez" not in text
+
+
+async def test_a_microphone_pulled_out_while_it_records_is_a_warning_and_not_a_note(box: Box):
+    async def told() -> tuple[str, list[str]]:
+        async with box.http.get(f"{box.url}/api/v1/checks") as answer:
+            checks = (await answer.json())["checks"]
+        async with box.http.get(f"{box.url}/readyz") as answer:
+            warnings = (await answer.json())["warnings"]
+        (found,) = [each for each in checks if each["id"] == "capture.microphone"]
+        return found["severity"], warnings
+
+    box.microphone.fail(Reason.NO_DEVICE)
+    assert await told() == ("note", [])
+    box.microphone.mend()
+    await start(box)
+    box.microphone.fail(Reason.NO_DEVICE)
+    severity, warnings = await told()
+    assert severity == "warning"
+    assert "no_device" in str(warnings)

@@ -148,6 +148,9 @@ async def test_a_trial_tells_level_and_words_and_stores_nothing(open_box: Open):
     assert told["seconds"] >= 5
     assert told["lost_seconds"] == 0.5
     assert told["level"]["peak_dbfs"] == -6.0
+    (row,) = [e for e in await box.gate.audit.entries() if e.action == "microphone.tried"]
+    assert (row.actor, row.outcome) == ("client", "ok")
+    assert "hurts" not in str(row)
     assert told["device"]["name"] == "USB Audio Device"
     assert await box.sessions.count() == 0
     assert not box.microphone.listening

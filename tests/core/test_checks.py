@@ -6,6 +6,7 @@ import pytest
 
 from ambientd.core import judging
 from ambientd.core.checks import Finding, Severity, exit_status, merged, ordered, worst
+from ambientd.core.microphone import Reason, State, Status
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -92,3 +93,26 @@ def test_whatever_is_wrong_says_what_to_do():
         assert each.reason
         assert each.remedy
         assert each.command
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted", "severity"),
+    [
+        ({}, False, Severity.NOTE),
+        ({}, True, Severity.WARNING),
+        ({"named": True}, False, Severity.WARNING),
+        ({"captured": 1}, False, Severity.WARNING),
+    ],
+)
+def test_a_box_without_a_microphone_is_meant_so_only_if_it_never_had_one_and_nobody_records(
+    known, wanted, severity
+):
+    state = State(Status.UNAVAILABLE, Reason.NO_DEVICE, "Plug it in.", **known)
+    assert judging.microphone(state, wanted=wanted).severity is severity
+    assert judging.meant_silent(state, wanted=wanted) is (severity is Severity.NOTE)
+
+
+def test_a_microphone_that_is_switched_off_in_the_settings_is_meant_so():
+    state = State(Status.UNAVAILABLE, Reason.DISABLED, named=True, captured=1)
+    assert judging.microphone(state, wanted=True).severity is Severity.OK
+    assert judging.meant_silent(state, wanted=True)

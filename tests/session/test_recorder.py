@@ -225,7 +225,7 @@ async def test_a_device_that_goes_away_leaves_a_gap_and_recording_goes_on_by_its
 
 @pytest.mark.parametrize("comes_back", [True, False])
 async def test_time_from_a_resume_to_the_first_sound_of_a_microphone_that_was_away_is_a_gap(
-    tmp_path: Path, comes_back: bool
+    tmp_path: Path, *, comes_back: bool
 ):
     async with room(tmp_path) as r:
         session = await r.start()
@@ -324,6 +324,55 @@ async def test_those_who_follow_are_told_how_the_microphone_does(tmp_path: Path)
         assert (message["type"], message["state"]) == ("microphone", "live")
         assert message["session"]["session_id"] == session.id
         assert 59 < message["session"]["stops_in_seconds"] <= 60
+
+
+async def test_those_who_follow_are_not_told_of_the_session_before(tmp_path: Path):
+    async with room(tmp_path) as r:
+        before = await r.start()
+        await r.recorder.stop()
+        session = await r.start()
+        listener = session.hub.subscribe(frozenset({"microphone"}))
+        message = await asyncio.wait_for(listener.next(), 5)
+
+        assert r.recorder.last is not None
+        assert message is not None
+        assert before.id not in str(message)
+        assert "last" not in message
+
+
+@pytest.mark.parametrize("what", ["pause", "resume", "stop", "discard"])
+async def test_an_order_for_one_session_is_never_carried_out_on_the_next(tmp_path: Path, what: str):
+    async with room(tmp_path) as r:
+        meant = await r.start()
+        async with r.recorder._steering:
+            asked = asyncio.create_task(getattr(r.recorder, what)(meant.id))
+            await asyncio.sleep(0)
+            meant.end(EndReason.SILENCE)
+            if what != "discard":  # that waits for nobody
+                await meant.finished.wait()
+                async with asyncio.timeout(5):
+                    while r.recorder.busy:
+                        await asyncio.sleep(0.01)
+                other = await r.start()
+        if what == "discard":
+            assert await asked == meant.id
+            other = await r.start()
+            asked = asyncio.create_task(r.recorder.discard(meant.id))
+        with pytest.raises(ClientError) as refused:
+            await asked
+        assert refused.value.code == "not_recording"
+        assert r.recorder.session is other
+        assert other.state is Recording.RECORDING
+
+
+async def test_whoever_looks_at_the_light_sees_that_a_test_hears_the_room(tmp_path: Path):
+    async with room(tmp_path) as r:
+        trial = asyncio.create_task(r.recorder.try_out(0.1))
+        await asyncio.sleep(0.02)
+        assert r.recorder.condition == "listening"
+        r.microphone.say(speech(0.2))
+        await trial
+        assert r.recorder.condition == "off"
 
 
 async def test_at_the_stop_of_the_daemon_all_that_was_captured_is_stored(tmp_path: Path):

@@ -148,12 +148,14 @@ async def test_a_box_without_a_microphone_runs_and_says_so(own_daemon: Daemon, t
         assert "0d8c:0014" in state["remedy"]
         async with http.get("/readyz") as answer:
             assert answer.status == 200
+            assert "no_device" in str((await answer.json())["warnings"])
         figures = await (await http.get("/metrics")).text()
         assert 'ambientd_microphone_status{status="unavailable"} 1.0' in figures
         assert "ambientd_microphone_usable 0.0" in figures
         checks = (await get(http, "/api/v1/checks"))["checks"]
         (found,) = [each for each in checks if each["id"] == "capture.microphone"]
         assert "no device" in found["reason"]
+        assert found["severity"] == "warning"
         async with http.post("/api/v1/microphone/start", json={}) as answer:
             assert answer.status >= 400
             assert "0d8c:0014" in await answer.text()
