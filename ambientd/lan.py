@@ -71,6 +71,8 @@ class LocalNetwork:
         self.wires: Wires | None = None
         self.port: int | None = None
         """Where the door is open; ``None`` while it is not."""
+        self.held: int | None = None
+        """A port that systemd keeps open though nobody is to come in."""
 
         def told(what: str, address: str, reason: str) -> None:
             if what == "ban":
@@ -148,7 +150,7 @@ class LocalNetwork:
     async def findings(self) -> Sequence[Finding]:
         """What is wrong with door and certificate."""
         if not self._settings.enabled:
-            return []
+            return [] if self.held is None else [findings.held(self.held)]
         return [
             findings.door(self.port, self._settings.port),
             findings.banned(len(self.limits.bans)),
@@ -168,6 +170,8 @@ async def open_lan(
     """The door to the network, open while the block lasts; the sockets ``given`` by systemd go before the settings."""
     if not settings.enabled:
         for listener in given:
+            # Closed here, it stays open in systemd: who connects is neither let in nor sent away.
+            network.held = listener.getsockname()[1]
             listener.close()
         yield
         return

@@ -28,6 +28,18 @@ def door(port: int | None, wanted: int) -> Finding:
     )
 
 
+def held(port: int) -> Finding:
+    """A door that the settings have shut and systemd holds open."""
+    return Finding(
+        "lan.door",
+        "Door to the network",
+        Severity.WARNING,
+        f"lan.enabled is false, and systemd still holds port {port} open: tablets wait there in vain.",
+        "Close the socket, or set lan.enabled.",
+        "systemctl disable --now ambientd-lan.socket",
+    )
+
+
 def banned(count: int) -> Finding:
     """Whether anybody is shut out."""
     if not count:

@@ -20,6 +20,7 @@ from served import Box
 from ambientd.config.lan import Lan
 from ambientd.core.access import Role
 from ambientd.core.checks import Severity
+from ambientd.lan import open_lan
 
 LAN = Lan(port=0, host="127.0.0.1", announce=False)
 
@@ -297,6 +298,18 @@ class TestKeeping:
             while box.network.port is None:
                 await asyncio.sleep(0.02)
         assert (await Guest(box).get("/healthz"))[0] == 200
+
+    async def test_a_door_that_is_shut_and_that_systemd_holds_open_is_told(self, open_box):
+        shut = LAN.model_copy(update={"enabled": False})
+        box = await open_box(lan=shut)
+        assert list(await box.network.findings()) == []
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            async with open_lan(box.runner, box.network, shut, [listener.dup()]):
+                (found,) = await box.network.findings()
+        assert (found.severity, found.id) == (Severity.WARNING, "lan.door")
+        assert str(port) in found.reason
+        assert found.command == "systemctl disable --now ambientd-lan.socket"
 
     async def test_the_figures_tell_when_the_certificate_ends(self, box):
         async with box.http.get(box.url + "/metrics") as answer:

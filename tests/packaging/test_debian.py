@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 import subprocess
+import sys
 import tomllib
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -36,6 +39,15 @@ CONFMODULE = """\
     db_go() { :; }
     db_fset() { :; }
     db_stop() { :; }
+"""
+
+
+PYTHON = """\
+#!/bin/sh
+echo "$*" >>{called}
+[ "$1" = -I ] && [ "$3" != compileall ] || exit 0
+shift
+PYTHONPATH={root} exec {python} "$@"
 """
 
 
@@ -89,6 +101,11 @@ def box(tmp_path: Path) -> Box:
     for name in ("answers", "bin", "usr/share/debconf", "var/lib/misc", "etc"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "usr/share/debconf/confmodule").write_text(dedent(CONFMODULE))
+    python = tmp_path / "opt/ambientd/bin/python"
+    python.parent.mkdir(parents=True)
+    # The package's own knows ambientd by itself; here -I would hide it.
+    python.write_text(PYTHON.format(called=tmp_path / "python", root=ROOT, python=sys.executable))
+    python.chmod(0o755)
     for name in ("deb-systemd-helper", "deb-systemd-invoke", "runuser"):
         program = tmp_path / "bin" / name
         program.write_text(f'#!/bin/sh\necho "{name} $*" >>"{tmp_path}/called"\n')
@@ -154,6 +171,110 @@ def test_what_an_administrator_wrote_into_the_file_counts_as_the_answer(box: Box
 
     written = tomllib.loads(box.installation.read_text())
     assert (written["box"]["id"], written["lan"]["enabled"]) == ("box-8", False)
+
+
+@pytest.mark.parametrize("line", ["", 'id = ""\n'])
+def test_a_value_that_was_emptied_in_the_file_does_not_come_back(box: Box, line: str):
+    box.answer(**ANSWERS)
+    box.run("postinst", "configure")
+    box.installation.write_text(box.installation.read_text().replace('id = "box-7"\n', line))
+
+    box.run("config", "configure")
+    box.run("postinst", "configure")
+
+    assert tomllib.loads(box.installation.read_text())["box"] == {"room": "Exam 3"}
+
+
+@pytest.mark.parametrize("line", ['id="box-8"', "  id =  'box-8'", 'id = "box-8"  # by the door'])
+def test_a_value_written_another_way_is_the_answer_too(box: Box, line: str):
+    box.answer(**ANSWERS)
+    box.run("postinst", "configure")
+    box.installation.write_text(box.installation.read_text().replace('id = "box-7"', line))
+
+    box.run("config", "configure")
+
+    assert box.answered("box-id") == "box-8"
+
+
+def test_answers_given_beforehand_count_where_there_is_no_file(box: Box):
+    box.answer(**ANSWERS)
+    assert box.run("config", "install").returncode == 0
+    assert box.answered("box-id") == "box-7"
+
+
+def test_the_file_says_who_writes_it(box: Box):
+    box.answer(**ANSWERS)
+    box.run("postinst", "configure")
+    assert "each upgrade" in box.installation.read_text()
+
+
+def test_root_takes_no_module_from_where_it_stands(box: Box):
+    box.answer(**ANSWERS)
+    box.run("postinst", "configure")
+    box.run("prerm", "remove")
+    called = (box.root / "python").read_text().splitlines()
+    assert len(called) >= 3
+    assert all(line.startswith("-I ") for line in called)
+
+
+def spoken(directory: Path, count: int) -> None:
+    """A database with conversations that nobody has received."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(directory / "ambientd.db")) as connection:
+        connection.execute("CREATE TABLE realtime_sessions (total_chunks INTEGER, state TEXT)")
+        connection.executemany("INSERT INTO realtime_sessions VALUES (?, 'ended')", [(3,)] * count)
+        connection.commit()
+    (directory / "box.key").write_text("something")
+
+
+def test_a_state_directory_on_another_disk_is_counted_and_destroyed(box: Box):
+    disk = box.root / "srv/disk"
+    spoken(disk, 2)
+    box.state.symlink_to(disk)
+
+    assert box.run("prerm", "remove").returncode == 0
+    done = box.run("postrm", "purge")
+    assert (done.returncode, "received: 2" in done.stderr) == (1, True), done.stderr
+    assert (disk / "box.key").exists()
+
+    assert box.run("postrm", "purge", AMBIENTD_PURGE_UNDELIVERED="yes").returncode == 0
+    assert not disk.exists()
+    assert not box.state.is_symlink()
+
+
+def test_a_disk_that_is_not_there_is_not_taken_for_empty(box: Box):
+    box.state.symlink_to(box.root / "srv/disk")
+    box.run("prerm", "remove")
+    assert box.run("postrm", "purge").returncode == 1
+    assert box.state.is_symlink()
+
+
+def test_a_disk_mounted_there_is_emptied_and_stays(box: Box):
+    box.used("0")
+    mountpoint = box.root / "bin/mountpoint"
+    mountpoint.write_text("#!/bin/sh\nexit 0\n")
+    mountpoint.chmod(0o755)
+
+    assert box.run("postrm", "purge").returncode == 0
+    assert list(box.state.iterdir()) == []
+
+
+def test_what_the_settings_put_elsewhere_is_counted_and_told_and_left(box: Box):
+    elsewhere = box.root / "srv/conversations"
+    spoken(elsewhere, 3)
+    spoken(box.state, 1)
+    file = box.root / "ambientd.toml"
+    file.write_text(f'[store]\ndirectory = "{elsewhere}"\n')
+
+    assert box.run("prerm", "remove", AMBIENTD_CONFIG=str(file)).returncode == 0
+    done = box.run("postrm", "purge")
+    assert (done.returncode, "received: 4" in done.stderr) == (1, True), done.stderr
+
+    done = box.run("postrm", "purge", AMBIENTD_PURGE_UNDELIVERED="yes")
+    assert done.returncode == 0, done.stderr
+    assert f"not touched: {elsewhere}" in done.stderr
+    assert (elsewhere / "box.key").exists()
+    assert not box.state.exists()
 
 
 def test_the_networks_door_follows_a_new_answer_and_otherwise_stays_as_it_is(box: Box):

@@ -92,6 +92,19 @@ def test_it_never_waits_for_a_network() -> None:
     assert "network" not in " ".join(ordering)
 
 
+def test_sound_is_in_the_kernel_before_its_devices_are_allowed() -> None:
+    """A device group that the kernel does not know at the start is left out for as long as the service runs."""
+    assert value(SERVICE, "DeviceAllow") == "char-alsa rw"
+    assert ("Wants", "modprobe@snd.service") in settings(SERVICE)
+    assert ("After", "modprobe@snd.service") in settings(SERVICE)
+
+
+def test_clients_cannot_have_a_faulty_service_started_for_ever() -> None:
+    for unit in UNITS.glob("*.socket"):
+        assert value(unit, "TriggerLimitIntervalSec") == "60"
+        assert value(unit, "TriggerLimitBurst") == "5"
+
+
 def test_sockets_have_the_names_the_daemon_knows_and_stop_with_it() -> None:
     names = {unit.name: value(unit, "FileDescriptorName") for unit in UNITS.glob("*.socket")}
     assert names == {"ambientd.socket": systemd.HTTP, "ambientd-lan.socket": systemd.LAN}
