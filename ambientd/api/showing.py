@@ -53,8 +53,8 @@ def identify(request: web.Request, gate: Gate) -> Principal | None:
 
 
 def counts_as_use(request: web.Request) -> bool:
-    """Whether a person is behind a request."""
-    return request.method not in HARMLESS or BACKGROUND not in request.headers
+    """Whether a person is behind a request: a page opens sockets by itself too, and of the rest says what it is."""
+    return not is_socket(request) and BACKGROUND not in request.headers
 
 
 def purpose_of(request: web.Request) -> str:

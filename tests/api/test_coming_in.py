@@ -493,7 +493,12 @@ class TestLock:
         anna = await box.person("clinician")
         for _ in range(3):
             clock.later(minutes=6)
-            await anna.get("/api/v1/sessions", headers={"Ambientd-Background": "1"})
+            by_itself = {"Ambientd-Background": "1"}
+            await anna.get("/api/v1/sessions", headers=by_itself)
+            _, body = await anna.post("/api/v1/tickets", {"purpose": "listen"}, headers=by_itself)
+            if "ticket" in body:
+                listening = await anna.socket(f"/ws/listen/none?ticket={body['ticket']}")
+                assert (await listening.receive_json())["code"] == "no_such_session"
         assert (await anna.get("/api/v1/sessions"))[0] == 423
 
     async def test_whoever_goes_on_is_not_locked(self, lan):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from chromium import OpenPage
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 from recorded import asked, visit
 from running import Daemon
 
@@ -236,3 +236,59 @@ async def test_a_tablet_that_asks_is_let_in_and_an_account_is_made_and_revoked(
     await people.get_by_role("button", name="Revoke ann").click()
     await page.click("dialog button:text-is('Revoke')")
     await expect(people).to_contain_text("There is no account yet")
+
+
+async def test_a_visit_that_waits_is_looked_at_again_without_being_read_again(
+    open_page: OpenPage, room: Daemon
+) -> None:
+    session_id = await visit(room)
+    path = f"{room.url}/api/v1/sessions/{session_id}"
+    read: list[str] = []
+    looks: list[str | None] = []
+
+    async def waiting(route: Route) -> None:
+        looks.append(route.request.headers.get("ambientd-background"))
+        answer = await route.fetch()
+        await route.fulfill(
+            json=await answer.json() | {"refinement": "done" if len(looks) > 2 else "waiting"}
+        )
+
+    page = await open_page(f"{room.url}/")
+    await page.route(path, waiting)
+    page.on("request", lambda request: read.append(request.url) if "/correction" in request.url else None)
+    await page.evaluate("hash => { location.hash = hash }", f"#visits/{session_id}")
+    await expect(page.locator(".sheet .line").first).to_be_visible()
+    await page.focus("#edit")
+    await page.wait_for_timeout(5_000)
+    assert looks[:2] == [None, "1"]
+    assert len(read) == 1
+    assert await page.evaluate("document.activeElement.id") == "edit"
+
+    # What changed is read, and nobody has touched anything for it.
+    await page.wait_for_timeout(4_000)
+    assert looks[2:] == ["1", "1"]
+    assert len(read) == 2
+
+
+async def test_what_is_approved_is_the_text_on_the_screen(open_page: OpenPage, room: Daemon) -> None:
+    session_id = await visit(room)
+    path = f"{room.url}/api/v1/sessions/{session_id}"
+    sent: list[object] = []
+
+    async def unread(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(json=await answer.json() | {"progress": "review"})
+
+    async def review(route: Route) -> None:
+        sent.append(route.request.post_data_json)
+        await route.fulfill(status=409, json={"code": "corrected_meanwhile", "detail": "changed"})
+
+    page = await open_page(f"{room.url}/", may_complain_of="status of 4")
+    await page.route(path, unread)
+    await page.route(f"{path}/review", review)
+    await page.evaluate("hash => { location.hash = hash }", f"#visits/{session_id}")
+    words = await asked(room, f"/api/v1/sessions/{session_id}/correction")
+    await page.click("#approve")
+    await expect(page.locator("#notices")).to_contain_text("The text has changed since you opened it")
+    assert sent == [{"tier": words["tier"], "revision": words["revision"]}]
+    await expect(page.locator("#approve")).to_be_enabled()

@@ -33,14 +33,14 @@ window.addEventListener("hashchange", () => {
   if (location.hash === "#visits" && visit && !visit.editing) visit = null;
 });
 
-async function load(mine) {
+async function load(mine, background = false) {
   try {
-    mine.record = await ask(session(mine.id));
+    mine.record = await ask(session(mine.id), { background });
     if (mine.record.state !== "open") {
       [mine.words, mine.details, mine.answers] = await Promise.all([
-        ask(`${session(mine.id)}/correction`),
-        ask(`${session(mine.id)}/details`),
-        ask(`${session(mine.id)}/answers`),
+        ask(`${session(mine.id)}/correction`, { background }),
+        ask(`${session(mine.id)}/details`, { background }),
+        ask(`${session(mine.id)}/answers`, { background }),
       ]);
     }
   } catch (error) {
@@ -50,8 +50,33 @@ async function load(mine) {
   }
   if (mine !== visit) return;
   draw();
+  lookAgain(mine);
+}
+
+/* Only how it stands is asked for again: each reading of the text is a row in the audit, and drawing anew takes away the
+   focus.  What a person is reading or writing changes only if the box's text has. */
+function lookAgain(mine) {
+  clearTimeout(mine.timer);
   const unfinished = mine.record.state === "open" || mine.record.refinement === "waiting";
-  if (unfinished) setTimeout(() => { if (mine === visit && !mine.editing) load(mine); }, LOOK_AGAIN_MS);
+  if (unfinished) mine.timer = setTimeout(() => look(mine), LOOK_AGAIN_MS);
+}
+
+const standing = ({ state, refinement, progress, reviewed_at: read }) => JSON.stringify([state, refinement, progress, read]);
+
+async function look(mine) {
+  if (mine !== visit || mine.editing) return; // who leaves the editing looks again
+  let now = mine.record;
+  if (!mine.place.hidden && document.visibilityState === "visible") {
+    try {
+      now = await ask(session(mine.id), { background: true });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      if (error.status === 404) now = {}; // loading says that it is gone
+    }
+  }
+  if (mine !== visit || mine.editing) return;
+  if (standing(now) === standing(mine.record)) lookAgain(mine);
+  else await load(mine, true);
 }
 
 function back() {
@@ -107,7 +132,15 @@ function banners() {
 
 async function approve() {
   const mine = visit;
-  await post(`${session(mine.id)}/review`);
+  const { tier, revision } = mine.words; // what was read is what is on the screen
+  try {
+    await post(`${session(mine.id)}/review`, { tier, revision });
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.code !== "corrected_meanwhile") throw error;
+    await again(mine);
+    show(t("visit.changed_meanwhile"), "error");
+    return;
+  }
   show(t("visit.approved"));
   await again(mine);
 }
@@ -209,6 +242,7 @@ async function leave() {
   visit.editing = false;
   visit.changed.clear();
   draw();
+  await look(visit); // what came meanwhile was kept back
 }
 
 function editor(line) {

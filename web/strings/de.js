@@ -191,6 +191,7 @@ export default {
   "visit.attention": "Das Senden ist endgültig gescheitert, oder die Antworten kamen nie. Unter „Gerät“, Senden, nachsehen.",
   "visit.unread": "Dieser Text wird erst gesendet, wenn ihn jemand gelesen hat.",
   "visit.approve": "Gelesen: senden",
+  "visit.changed_meanwhile": "Der Text hat sich geändert, seit Sie ihn geöffnet haben: Er wurde noch einmal gehört, oder jemand hat ihn berichtigt. Lesen Sie ihn, wie er jetzt ist, und geben Sie ihn dann frei.",
   "visit.approved": "Vermerkt. Der Text ist unterwegs.",
   "visit.sent": "Der Text ist gesendet und kann hier nicht mehr geändert werden.",
   "visit.wordless": "In diesem Besuch wurde nichts gesagt.",

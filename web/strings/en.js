@@ -192,6 +192,7 @@ export default {
   "visit.attention": "Sending this visit failed for good, or its answers never came. Look at Box, under Sending.",
   "visit.unread": "This text is sent only after somebody has read it.",
   "visit.approve": "I have read it: send it",
+  "visit.changed_meanwhile": "The text has changed since you opened it: it was heard again, or somebody corrected it. Read it as it is now, then approve it.",
   "visit.approved": "Noted. The text is on its way.",
   "visit.sent": "The text has been sent, so it can be changed no more here.",
   "visit.wordless": "Nothing was said in this visit.",
