@@ -17,9 +17,13 @@ PATIENCE: Final = 5 * RATE
 class Hearing:
     """What :meth:`Microphone.listen` gives; see the protocol of that name in ``core.microphone``."""
 
-    def __init__(self, missing: Callable[[], int]) -> None:
-        """``missing``: samples not captured between the last sound and now."""
+    def __init__(self, missing: Callable[[], int], last: Callable[[], bool]) -> None:
+        """``missing``: samples not captured between the last sound and now.
+
+        ``last``: whether nobody else listens; while somebody does, they are counted when all are told of them.
+        """
         self._missing = missing
+        self._last = last
         self._waiting: deque[Sound | Gap] = deque()
         self._size = 0
         """Samples of sound that wait."""
@@ -27,7 +31,8 @@ class Hearing:
         self._stir = asyncio.Event()
         self.stopped = False
         self.dropped = 0
-        """Samples missing for this listener alone: it did not take them in time, or ceased to listen in a gap."""
+        """Samples missing for this listener alone: it did not take them in time, or was the last and
+        ceased to listen in a gap."""
 
     async def __aiter__(self) -> AsyncIterator[Sound | Gap]:
         """What comes, in order; ends once :meth:`stop` was called and all is taken."""
@@ -46,7 +51,7 @@ class Hearing:
         """See the protocol."""
         if not self.stopped:
             if self._heard and (missing := self._missing()):
-                self.dropped += missing
+                self.dropped += missing if self._last() else 0
                 self._miss(missing)
             self.stopped = True
             self._stir.set()

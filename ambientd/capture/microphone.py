@@ -157,7 +157,12 @@ class Microphone:
                 WHAT[Reason.DISABLED],
                 hint=remedy(Reason.DISABLED),
             )
-        hearing = Hearing(lambda: self._continuity.trailing(time.monotonic_ns()))
+        if not self._wanted():  # what passed unheard since the last listener left is missed by nobody
+            self._continuity = Continuity()
+        hearing = Hearing(
+            lambda: self._continuity.trailing(time.monotonic_ns()),
+            lambda: sum(not each.stopped for each in self._hearings) == 1,
+        )
         self._hearings.append(hearing)
         self._stir.set()
         try:
@@ -200,7 +205,8 @@ class Microphone:
             self._looking.set()
         else:
             await self._sleep(GLANCE)
-            if self._state.status is Status.UNAVAILABLE and time.monotonic() > self._look_again:
+            unusable = self._state.status in (Status.UNAVAILABLE, Status.STALLED)
+            if unusable and time.monotonic() > self._look_again:
                 self._looking.set()
 
     def _wanted(self) -> bool:

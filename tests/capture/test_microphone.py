@@ -267,6 +267,27 @@ async def test_a_microphone_that_is_not_there_is_told_while_nobody_listens_and_f
         assert microphone.state.status is Status.OFF
 
 
+async def test_a_look_at_the_devices_that_hangs_is_not_the_last_one(monkeypatch):
+    monkeypatch.setattr(supervision, "OPENING", 0.1)
+    monkeypatch.setattr(supervision, "GLANCE", 0.05)
+    monkeypatch.setattr(supervision, "LOOK_AGAIN", 0.2)
+    looks = 0
+
+    async def once_deaf() -> AsyncIterator[Frame]:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            await asyncio.sleep(60)
+        yield FOUND
+
+    monkeypatch.setitem(globals(), "listing", once_deaf)
+    async with open_microphone(QUICK, start=Rig(sound(1)).start) as microphone:
+        await until(microphone, lambda state: state.reason is Reason.STALLED)
+        state = await until(microphone, lambda state: state.reason is None)
+        assert state.status is Status.OFF
+        assert [device.name for device in microphone.devices] == ["USB Audio"]
+
+
 async def test_a_card_that_comes_ends_the_wait(monkeypatch):
     monkeypatch.setattr(supervision, "SETTLE", 0.01)
     rig = Rig(failing("device_lost"), sound(60))
@@ -298,6 +319,29 @@ async def test_nothing_is_missing_for_a_listener_who_has_heard_nothing_yet():
 
     assert isinstance(heard[0], Sound)
     assert lengths(heard)[1] == 0
+
+
+async def test_lost_time_is_counted_once_however_many_listen_and_whoever_leaves_in_it():
+    slow = replace(QUICK, restart_first=1.2, restart_most=1.2)
+    rig = Rig(sound(0.5), failing("device_lost"), sound(60))
+    async with open_microphone(slow, start=rig.start) as microphone, microphone.listen() as staying:
+        left = await hear(microphone, 1.0)
+        await until(microphone, lambda state: state.captured > RATE * 0.7)
+        staying.stop()
+        stayed = [each async for each in staying]
+        assert lengths(left)[1] > RATE * 0.3
+        assert microphone.state.lost == lengths(stayed)[1]
+
+
+async def test_what_passes_after_the_last_listener_left_in_a_gap_is_counted_nowhere():
+    slow = replace(QUICK, restart_first=1.2, restart_most=1.2)
+    rig = Rig(sound(0.5), failing("device_lost"), sound(60))
+    async with open_microphone(slow, start=rig.start) as microphone:
+        left = await hear(microphone, 1.0)
+        following = await hear(microphone, 1.5)
+        assert lengths(left)[1] > RATE * 0.3
+        assert lengths(following)[1] == 0
+        assert microphone.state.lost == lengths(left)[1]
 
 
 async def test_a_listener_that_does_not_listen_has_a_gap_of_its_own_and_holds_up_nobody():
