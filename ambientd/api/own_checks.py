@@ -26,6 +26,7 @@ async def own_findings(services: Services) -> list[Finding]:
         judging.clock(services.retention.doubt),
         judging.owed(services.audit.owed),
         judging.microphone(services.microphone.state, wanted=services.recorder.wanted),
+        *([judging.voice(why)] if (why := services.recorder.voiceless) else []),
         judging.lateness(capacity.lag, capacity.utilisation, services.about.loop_delay()),
         await _outbox(services),
     ]

@@ -179,6 +179,18 @@ def meant_silent(state: State, *, wanted: bool) -> bool:
     return missing and not (wanted or state.named or state.captured)
 
 
+def voice(why: str) -> Finding:
+    """Nobody can be recorded by speaking, though the settings want it."""
+    return Finding(
+        "capture.voice",
+        "Start by voice",
+        Severity.WARNING,
+        f"No recording begins by itself: {why}. It is tried again every few seconds.",
+        "Start recordings by hand until then; the log tells more.",
+        "ambientctl logs",
+    )
+
+
 def microphone(state: State, *, wanted: bool) -> Finding:
     """Whether the room's microphone gives sound, or would; ``wanted``: whether somebody records, or would by voice."""
     known = ("capture.microphone", "Microphone")

@@ -26,7 +26,7 @@ from ambientd.core.room import MICROPHONE, Last, Recording, microphone, micropho
 from ambientd.core.room import Take as Shown
 from ambientd.core.segmenter import Detect
 from ambientd.core.voice import REST, Voice
-from ambientd.errors import ClientError, StoreUnavailable
+from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 from ambientd.session.bookmark import Bookmark, Diary
 from ambientd.session.registry import Registry
 from ambientd.session.session import Session, Terms
@@ -43,6 +43,9 @@ TOLD_EVERY: Final = 0.25
 
 MARKED_EVERY: Final = 10.0
 """Seconds between two notes on the disk of what is being recorded."""
+
+AGAIN: Final = 10.0
+"""Seconds after which a room is listened to again for a voice, where that failed; and that prove that it works."""
 
 SOON: Final = 0.05
 """Seconds between two looks at the microphone while it starts."""
@@ -93,6 +96,8 @@ class Recorder:
         """The session before, and what ended it ..."""
         self.last_owner: str | None = None
         """... and whose it was."""
+        self.voiceless: str | None = None
+        """Why no recording can be started by voice, where that is wanted."""
         self._tasks = tasks
         self._registry = registry
         self._bookmark = Bookmark(diary)
@@ -344,31 +349,54 @@ class Recorder:
                 await self._bookmark.keep(session, paused=self._take.paused)
 
     async def attend(self) -> None:
-        """Starts a recording whenever somebody speaks, for ever."""
+        """Starts a recording whenever somebody speaks, for ever; where that fails, it is tried again."""
         rest = 0
         while True:
-            if self.busy and self._running is not None:
-                await asyncio.wait({self._running})
-                rest = 0 if self.last is None or self.last.reason == EndReason.SILENCE else REST
-                continue
-            terms = self._terms()
             try:
-                take, running = self._begin(voice=Voice(self._detector(), terms.rules, rest=rest))
-            except ClientError:
-                return  # the service is stopping
-            speaking = asyncio.create_task(take.spoken.wait())
-            await asyncio.wait({speaking, running}, return_when=asyncio.FIRST_COMPLETED)
+                rest = await self._await_voice(rest)
+            # The task boundary: one defect must not leave a room unrecorded until somebody notices.
+            except Exception as error:  # noqa: BLE001 - what the take met is in the log with its trace
+                if self._closing:
+                    return
+                before, self.voiceless = self.voiceless, named(error)
+                if before != self.voiceless:  # once, however often it is tried again
+                    logger.warning("no recording can be started by voice", extra={"error": self.voiceless})
+                await asyncio.sleep(AGAIN)
+
+    async def _await_voice(self, rest: int) -> int:
+        """Waits until somebody has spoken and is recorded, or the recording of another is over.
+
+        ``rest``: samples of silence there must be before; gives those before the next one.
+
+        Raises:
+            Exception: nobody could be listened to.
+        """
+        if self.busy and self._running is not None:
+            await asyncio.wait({self._running})
+            return 0 if self.last is None or self.last.reason == EndReason.SILENCE else REST
+        terms = self._terms()
+        take, running = self._begin(voice=Voice(self._detector(), terms.rules, rest=rest))
+        speaking = asyncio.create_task(take.spoken.wait())
+        try:
+            over, _ = await asyncio.wait(
+                {speaking, running}, timeout=AGAIN, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not over:
+                self.voiceless = None
+                await asyncio.wait({speaking, running}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             speaking.cancel()
-            if take.failure is not None:
-                logger.warning("no recording can be started by voice", extra={"error": take.failure})
-                return
-            if take.spoken.is_set() and self._take is take:
-                take.voice = None  # from now on nobody takes it over
-                try:
-                    await self._open(take, running, terms, Wish(origin="voice"))
-                except (ClientError, StoreUnavailable) as error:
-                    logger.warning("somebody speaks and is not recorded", extra={"error": error})
-                    rest = REST
+        if take.failure is not None:
+            raise take.failure
+        self.voiceless = None
+        if take.spoken.is_set() and self._take is take:
+            take.voice = None  # from now on nobody takes it over
+            try:
+                await self._open(take, running, terms, Wish(origin="voice"))
+            except (ClientError, StoreUnavailable) as error:
+                logger.warning("somebody speaks and is not recorded", extra={"error": error})
+                return REST
+        return rest
 
     def _begin(self, *, paused: bool = False, voice: Voice | None = None) -> tuple[Take, asyncio.Task[None]]:
         if self._closing:
@@ -456,6 +484,11 @@ class Recorder:
         if session is None or self._take is None or only not in (None, session.id):
             raise not_recording()
         return session, self._take
+
+
+def named(error: Exception) -> str:
+    """What can be told of an error: of one that is not ours no more than its name."""
+    return str(error) if isinstance(error, AmbientError) else type(error).__name__
 
 
 def not_recording() -> ClientError:

@@ -1,6 +1,7 @@
 """What the microphone recorded when the daemon was last heard of: so that it goes on after a crash, or stays paused.
 
-One short text among the box's facts, written anew every few seconds while somebody is recorded.
+One short text among the box's facts, written anew every few seconds while somebody is recorded.  It lies there in the
+clear, so it holds no words: what was asked for this session alone, its prompt and vocabulary, is not in it.
 """
 
 from __future__ import annotations

@@ -65,3 +65,11 @@ async def test_a_microphone_pulled_out_while_it_records_is_a_warning_and_not_a_n
     severity, warnings = await told()
     assert severity == "warning"
     assert "no_device" in str(warnings)
+
+
+async def test_a_room_that_cannot_be_recorded_by_speaking_is_a_warning(box: Box):
+    box.recorder.voiceless = "RuntimeError"
+    async with box.http.get(f"{box.url}/api/v1/checks") as answer:
+        (found,) = [each for each in (await answer.json())["checks"] if each["id"] == "capture.voice"]
+    assert found["severity"] == "warning"
+    assert "RuntimeError" in found["reason"]

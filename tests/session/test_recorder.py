@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from scripted import Engine, detect, silence, speech, terms_of
-from scripted_microphone import ScriptedMicrophone
+from scripted_microphone import ScriptedHearing, ScriptedMicrophone
 from test_discard import House, house
 
 from ambientd.capture.button import Press
@@ -26,6 +26,7 @@ from ambientd.core.record import EndReason, SessionState
 from ambientd.core.room import Recording
 from ambientd.errors import ClientError
 from ambientd.room import act
+from ambientd.session import microphone as recorders
 from ambientd.session.microphone import Recorder, Wish, open_recorder
 from ambientd.session.session import Session
 from ambientd.session.trial import judged
@@ -510,6 +511,33 @@ async def test_a_recording_begins_by_itself_with_the_first_word_that_was_said(tm
         assert (line.end - line.start) / RATE == pytest.approx(2, abs=0.5)
         assert 2.9 < counted(session) / RATE < 3.7  # and nothing of the minute before
         assert r.recorder.condition in {"off", "armed"}
+
+
+async def test_a_defect_does_not_end_the_start_by_voice_and_is_told_until_it_works_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Defective(ScriptedMicrophone):
+        broken = True
+
+        def listen(self) -> AbstractAsyncContextManager[ScriptedHearing]:
+            if self.broken:
+                raise RuntimeError("Maria Gonzalez")
+            return super().listen()
+
+    monkeypatch.setattr(recorders, "AGAIN", 0.1)
+    microphone = Defective()
+    async with room(tmp_path, by_voice=True, microphone=microphone) as r:
+        async with asyncio.timeout(5):
+            while r.recorder.voiceless is None:
+                await asyncio.sleep(0.005)
+        assert r.recorder.voiceless == "RuntimeError"  # and nothing of what it says
+        microphone.broken = False
+        await armed(r)
+        async with asyncio.timeout(5):
+            while r.recorder.voiceless is not None:
+                await asyncio.sleep(0.005)
+        microphone.say(speech(1.5))
+        assert await recorded(r)
 
 
 async def test_after_a_stop_by_a_person_there_must_be_silence_before_the_next_one_begins(tmp_path: Path):
