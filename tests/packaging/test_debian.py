@@ -316,6 +316,12 @@ def test_an_answer_that_cannot_be_used_is_told_and_where_nobody_is_there_not_ask
     assert said in box.answered("told")
 
 
+def test_an_id_left_empty_is_no_fault(box: Box):
+    box.answer(**ANSWERS | {"box_id": "", "room": ""})
+    assert box.run("config", "configure").returncode == 0
+    assert box.answered("told") == ""
+
+
 def test_a_purge_is_refused_while_there_is_what_nobody_has_received(box: Box):
     box.used()
 
