@@ -63,6 +63,7 @@ from ambientd.sync.courier import open_courier
 from ambientd.sync.schedule import open_alarms
 from ambientd.systemd import ServiceManager, sockets
 from ambientd.terms import ceiling, centre, keep, opening
+from ambientd.transcribing import open_transcribing
 from ambientd.warming import Warming
 
 logger = logging.getLogger(__name__)
@@ -183,6 +184,18 @@ async def serving(
                 longest=settings.uploads.max_duration,
             )
         )
+        shelf, later = await stack.enter_async_context(
+            open_transcribing(
+                settings,
+                database=database,
+                holds=holds,
+                disk=disk,
+                decoder=lanes,
+                detector=detector.stream,
+                terms=lambda: opening(reloading.settings, glossary),
+                settled=courier.wake,
+            )
+        )
         registry = await stack.enter_async_context(
             open_registry(
                 most=settings.server.max_connections,
@@ -197,6 +210,7 @@ async def serving(
                     guess=warming.tuned.cost if warming.tuned else FIRST_GUESS,
                 ),
                 refiner=refiner if settings.refinement.enabled else None,
+                shelf=shelf,
                 admit=disk.check,
                 patience=0,  # they have ended below, while the door was still open
             )
@@ -223,6 +237,7 @@ async def serving(
             metrics.kept(disk, retention, audit),
             sound(recorder.microphone),
             NetworkFigures(network),
+            metrics.recorded(later),
         )
         delay = await stack.enter_async_context(loop_delay())
         delay.observe, delay.felt = metrics.watch_loop(collectors), lambda: len(registry) > 0
@@ -230,6 +245,7 @@ async def serving(
             Services(
                 registry=registry,
                 uploads=uploads,
+                later=later,
                 receive=partial(receive, settings.uploads.max_bytes),
                 sessions=sessions,
                 lines=Lines(database),
@@ -262,6 +278,7 @@ async def serving(
                 joining=entrance.joining,
                 checks=(
                     supervision.findings,
+                    later.findings,
                     checkup.from_inside(settings),
                     network.findings,
                     entrance.findings,

@@ -17,9 +17,10 @@ from ambientd.api.reach import only_owner, stored
 from ambientd.api.services import SERVICES, Services
 from ambientd.core import export, fhir, protocol
 from ambientd.core.access import Permission
+from ambientd.core.audio import seconds
 from ambientd.core.delivery import UploadStatus
 from ambientd.core.final import open_gaps
-from ambientd.core.record import Progress, Refinement, SessionRecord, SessionState
+from ambientd.core.record import Progress, Refinement, SessionRecord, SessionState, Transcription
 from ambientd.core.transcript import Gap, Line
 from ambientd.errors import ClientError
 from ambientd.store.audit import Action
@@ -187,6 +188,8 @@ def record_fields(record: SessionRecord, *, delivers: bool) -> dict[str, Any]:
     """One session as the list shows it.  ``delivers``: whether there is a centre."""
     ended_at = record.ended_at
     duration = ((ended_at or datetime.now(UTC)) - record.connected_at).total_seconds()
+    if ended_at is None and record.transcription not in {None, Transcription.RECORDING}:
+        duration = seconds(record.metrics.received_samples)  # it is open, but goes on no more
     return {
         "session_id": record.session_id,
         "state": record.state,
@@ -208,5 +211,7 @@ def record_fields(record: SessionRecord, *, delivers: bool) -> dict[str, Any]:
         "revision": record.revision,
         "total_chunks": record.total_chunks,
         "transcript_length": record.transcript_length,
+        "transcription": record.transcription,
+        "recorded_seconds": round(seconds(record.recorded_samples), 1),
         "metrics": protocol.metrics_fields(record.metrics, duration=duration),
     }

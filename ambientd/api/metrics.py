@@ -14,8 +14,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ambientd.api.services import Engine
+from ambientd.core.audio import RATE
 from ambientd.core.decoding import Request
 from ambientd.core.delivery import SyncState, SyncStatus
+from ambientd.session.later import Later
 from ambientd.session.refiner import Refiner
 from ambientd.session.registry import Registry
 from ambientd.store.audit import Audit
@@ -202,6 +204,34 @@ class _Kept(Collector):
         yield GaugeMetricFamily(
             "ambientd_audit_rows_owed", "Rows of the audit that wait for the disk.", value=self._audit.owed
         )
+
+
+class _Recorded(Collector):
+    def __init__(self, later: Later) -> None:
+        self._later = later
+
+    def collect(self) -> Iterator[Metric]:
+        stock = self._later.stock
+        sessions = GaugeMetricFamily(
+            "ambientd_recordings", "Sessions whose audio is kept to be transcribed later.", labels=["status"]
+        )
+        sessions.add_metric(["waiting"], stock.waiting)
+        sessions.add_metric(["failed"], stock.failed)
+        yield sessions
+        yield GaugeMetricFamily(
+            "ambientd_recorded_seconds", "Audio that is kept to be transcribed later.", stock.samples / RATE
+        )
+        outcomes = CounterMetricFamily(
+            "ambientd_recordings_dealt_with", "Recordings whose turn came.", labels=["outcome"]
+        )
+        for outcome, count in self._later.outcomes.items():
+            outcomes.add_metric([outcome], count)
+        yield outcomes
+
+
+def recorded(later: Later) -> Collector:
+    """The figures of what is recorded now and transcribed later."""
+    return _Recorded(later)
 
 
 def kept(disk: Disk, retention: Retention, audit: Audit) -> Collector:

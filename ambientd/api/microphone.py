@@ -27,7 +27,7 @@ from ambientd.session.trial import SECONDS
 
 routes = web.RouteTableDef()
 
-FIELDS: Final = ("language", "prompt", "vocabulary", "encounter", "patient", "consent", "ephemeral")
+FIELDS: Final = ("language", "prompt", "vocabulary", "encounter", "patient", "consent", "ephemeral", "later")
 
 NAMELESS: Final = {"session_id": None, "quiet_seconds": None, "stops_in_seconds": None}
 """What is not told of another's session."""
@@ -56,10 +56,14 @@ async def start(request: web.Request) -> web.Response:
     ephemeral = fields.pop("ephemeral", False)
     if not isinstance(ephemeral, bool):
         raise ClientError("bad_field", "ephemeral must be true or false")
+    later = fields.pop("later", False)
+    if not isinstance(later, bool):
+        raise ClientError("bad_field", "later must be true or false")
     session = await request.app[SERVICES].recorder.start(
         Wish(
             parse_wishes(fields) if fields else Wishes(),
             ephemeral=ephemeral,
+            later=later,
             owner=caller(request).id,
             actor=actor(request, "client"),
             origin=peer(request),

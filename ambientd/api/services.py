@@ -19,6 +19,7 @@ from ambientd.core.decoding import Load
 from ambientd.core.delivery import SyncStatus, Upload
 from ambientd.core.microphone import Microphone
 from ambientd.core.vocabulary import Vocabulary
+from ambientd.session.later import Later
 from ambientd.session.microphone import Recorder
 from ambientd.session.registry import Registry
 from ambientd.session.session import Terms
@@ -168,6 +169,8 @@ class Services:
     recorder: Recorder
     metrics: CollectorRegistry
     uploads: Uploads
+    later: Later | None = field(default=None, kw_only=True)
+    """Who transcribes what was recorded, if anybody does."""
     receive: Callable[[], Awaitable[Transfer]]
     """Makes ready for a recording that is about to be sent."""
     gate: Gate

@@ -12,9 +12,10 @@ from ambientd import __version__
 from ambientd.api.access import allows
 from ambientd.api.described import described
 from ambientd.api.models.box import BoxStatus
-from ambientd.api.services import SERVICES
+from ambientd.api.services import SERVICES, Services
 from ambientd.core.access import Permission
 from ambientd.core.audio import seconds
+from ambientd.store.spool import Stock
 
 routes = web.RouteTableDef()
 
@@ -63,6 +64,7 @@ async def status(request: web.Request) -> web.Response:
                 "loop_delay_max": round(about.loop_delay(), 4),
             },
             "cpu": {"seconds": round(time.process_time(), 3), "cores": len(os.sched_getaffinity(0))},
+            "later": _later(services),
             "disk": {"free_bytes": services.disk.free, "low_water_bytes": services.disk.low_water},
             "clock": {
                 "utc": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -70,3 +72,13 @@ async def status(request: web.Request) -> web.Response:
             },
         }
     )
+
+
+def _later(services: Services) -> dict[str, object]:
+    stock = services.later.stock if services.later else Stock()
+    return {
+        "waiting": stock.waiting,
+        "failed": stock.failed,
+        "seconds": round(seconds(stock.samples), 1),
+        "oldest": stock.oldest.isoformat() if stock.oldest else None,
+    }

@@ -137,6 +137,7 @@ def greeting(session: Session, services: Services, *, resumed: bool) -> protocol
         resume_token=session.resume_token,
         ephemeral=session.terms.ephemeral,
         paused=session.state is Recording.PAUSED,
+        later=session.later,
     )
 
 
@@ -172,7 +173,12 @@ async def _open(
             return back, True, ticket.next_line if back.knows(ticket.token) else None
     if principal.locked:
         raise locked()  # a recording may be taken up again, not begun
-    terms = replace(services.terms(), ephemeral=_asked(request, "ephemeral"), owner=principal.id)
+    terms = replace(
+        services.terms(),
+        ephemeral=_asked(request, "ephemeral"),
+        later=_asked(request, "later"),
+        owner=principal.id,
+    )
     session = await services.registry.open(session_id, terms, client=request.remote or "")
     return session, session.reopened, None
 

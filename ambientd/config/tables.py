@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from ambientd.config.access import Access
 from ambientd.config.kinds import Bytes, Count, Directory, Level, Name, Packaged, Seconds, Table, Unit
 from ambientd.config.lan import Lan
+from ambientd.config.later import Later
 from ambientd.config.microphone import Microphone
 from ambientd.config.naming import Vocabulary
 from ambientd.config.recording import Recording
@@ -284,6 +285,7 @@ class Settings(BaseSettings):
     audio: Audio = Audio()
     microphone: Microphone = Microphone()
     recording: Recording = Recording()
+    later: Later = Later()
     segmentation: Segmentation = Segmentation()
     engine: Engine = Engine()
     vocabulary: Vocabulary = Vocabulary()

@@ -262,12 +262,14 @@ def connected(
     resume_token: str,
     ephemeral: bool = False,
     paused: bool = False,
+    later: bool = False,
 ) -> Message:
     """The first message: the session is there, and this is how to speak to it.
 
     ``audio_buffer_size``: bytes of audio a client does best to send at once.  ``received_samples``: what the session
     has of this client's audio; a client that comes back goes on from there.  ``resume_token``: with it the client can
-    come back even while its old connection still seems alive.
+    come back even while its old connection still seems alive.  ``later``: it is only recorded, and transcribed when the
+    box has time: no text will come on this connection.
     """
     return {
         "type": "connected",
@@ -278,6 +280,7 @@ def connected(
         "resume_token": resume_token,
         "ephemeral": ephemeral,
         "paused": paused,
+        "later": later,
         "config": {
             "sample_rate": sample_rate,
             "channels": channels,
@@ -426,10 +429,16 @@ def error(reason: AmbientError) -> Message:
     return told
 
 
-def session_ended(session_id: str, *, reason: str, lines: int, ephemeral: bool = False) -> Message:
-    """The last message: everything before it is stored, or destroyed if the session was ephemeral or discarded."""
+def session_ended(
+    session_id: str, *, reason: str, lines: int, ephemeral: bool = False, later: bool = False
+) -> Message:
+    """The last message: everything before it is stored, or destroyed if the session was ephemeral or discarded.
+
+    ``later``: what is stored is the audio.
+    """
     gone = ephemeral or reason == EndReason.DISCARDED
-    kept = "nothing of it is kept" if gone else f"{lines} lines stored"
+    stored = "its audio is stored, to be transcribed later" if later else f"{lines} lines stored"
+    kept = "nothing of it is kept" if gone else stored
     return {
         "type": "session_ended",
         "session_id": session_id,

@@ -58,10 +58,25 @@ class Refinement(StrEnum):
     """There was no time for it, or the daemon stopped first; the live lines are the final ones."""
 
 
+class Transcription(StrEnum):
+    """Where a session stands whose audio is kept to be transcribed later."""
+
+    RECORDING = "recording"
+    WAITING = "waiting"
+    """The recording has ended; its audio waits until the box has time."""
+    RUNNING = "running"
+    FAILED = "failed"
+    """It cannot be transcribed; the audio is kept for a person to decide."""
+    DONE = "done"
+    """The text is stored, and the audio destroyed."""
+
+
 class Progress(StrEnum):
     """How far a session has come, in one word, for whoever looks after the visits of a room."""
 
     RECORDING = "recording"
+    UNHEARD = "unheard"
+    """It has been recorded, and waits to be transcribed."""
     RECORDED = "recorded"
     """It has ended, and there is nothing to deliver."""
     REVIEW = "review"
@@ -159,6 +174,10 @@ class SessionRecord:
     """Aware, UTC; when somebody said that he had read it."""
     revision: int = 0
     """How often it was corrected."""
+    transcription: Transcription | None = None
+    """Where it stands, if its audio was kept to be transcribed later; ``None`` if it was heard live."""
+    recorded_samples: int = 0
+    """Of the audio that is kept."""
 
     @property
     def total_chunks(self) -> int:

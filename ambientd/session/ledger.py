@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.record import Box, EndReason, Refinement, SessionState
+from ambientd.core.record import Box, EndReason, Refinement, SessionState, Transcription
 from ambientd.core.transcript import Gap, Line
 from ambientd.session.past import Past
 from ambientd.store.lines import Lines
@@ -106,12 +107,18 @@ class StoredLedger:
         record = await self._sessions.reopen(session_id)
         if record is None:
             return None
+        recorded = None
+        if record.transcription is Transcription.RECORDING:
+            recorded = await self._sessions.recorded_end(session_id)
         return Past(
             record.connected_at,
+            recorded=recorded,
             cut_off=True,
             lines=tuple(await self._lines.lines(session_id)),
             gaps=tuple(await self._lines.gaps(session_id)),
-            metrics=record.metrics,
+            metrics=record.metrics
+            if recorded is None
+            else replace(record.metrics, received_samples=recorded),
             owner=record.owner,
         )
 

@@ -65,6 +65,8 @@ class Wish:
 
     wishes: Wishes = field(default_factory=Wishes)
     ephemeral: bool = False
+    later: bool = False
+    """Whether it is only to be recorded, and transcribed when the box has time."""
     owner: str = BOX
     """Whose the session is."""
     actor: str = "client"
@@ -179,6 +181,7 @@ class Recorder:
         terms = replace(
             terms,
             ephemeral=wish.ephemeral,
+            later=wish.later,
             owner=wish.owner,
             language=wish.wishes.language or terms.language,
             prompt=terms.prompt if wish.wishes.prompt is None else wish.wishes.prompt,

@@ -21,9 +21,11 @@ class Past:
     """Id of the principal that opened it; empty: whoever opens it now."""
     lines: tuple[Line, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    recorded: int | None = None
+    """Samples: where its audio ends, if it is one that is recorded to be transcribed later."""
     metrics: SessionMetrics = field(default_factory=SessionMetrics)
 
     @property
     def end(self) -> int:
         """Samples: how far it reaches.  What had come in behind that was lost with the daemon's memory."""
-        return max([0, *(line.end for line in self.lines), *(gap.end for gap in self.gaps)])
+        return max([self.recorded or 0, *(line.end for line in self.lines), *(gap.end for gap in self.gaps)])

@@ -24,6 +24,7 @@ from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.session.capacity import NO_CEILING, Capacity
 from ambientd.session.ledger import Ledger
 from ambientd.session.past import Past
+from ambientd.session.recorded import RecordedSession, Shelf
 from ambientd.session.refiner import Refiner
 from ambientd.session.session import Session, Terms
 from ambientd.store.refusals import SessionExists
@@ -56,6 +57,7 @@ class Registry:
         box: Box,
         capacity: Capacity,
         refiner: Refiner | None = None,
+        shelf: Shelf | None = None,
         admit: Callable[[], None],
     ) -> None:
         self.most = most
@@ -75,10 +77,11 @@ class Registry:
         self._ledger = ledger
         self._box = box
         self.capacity = capacity
-        capacity.watchers = lambda: sum(session.hub.wants("partial") for session in self)
+        capacity.watchers = lambda: sum(session.hub.wants("partial") for session in self if not session.later)
         self.refiner = refiner
         """Who hears sessions a second time, if anybody does."""
         self._admit = admit
+        self._shelf = shelf
         self._live: dict[str, Session] = {}
         self._late: dict[str, Session] = {}
         """Those that have ended, and of which the disk does not take the end."""
@@ -129,10 +132,65 @@ class Registry:
                 close_code=CLOSE_OVERLOADED,
                 retry_after=self.capacity.ceiling.retry,
             )
-        if reason := self.capacity.refusal(
-            [*(session.duration for session in self), *(0.0 for _ in self._opening)],
+        later = terms.later or self._is_to_be_later(terms)
+        if terms.later:
+            self._check_later(terms)
+        name = session_id or new_id(terms.owner)
+        # Taken before the first await: of two clients with one id only one can get here.
+        self._opening.add(name)
+        try:
+            past = await self._record_again(name) if again else await self._record(name, terms, client=client)
+            session = await self._made(name, terms, past, later=later or past.recorded is not None)
+            if self._closing:
+                # Its record is closed as interrupted at the next start, and the client can go on then.
+                raise _going_away()
+            self._live[name] = session
+        finally:
+            self._opening.discard(name)
+        self.opened += 1
+        self._tasks.create_task(self._run(session), name=f"session {name}")
+        logger.info("session opened", extra={"session": name, "live": len(self._live)})
+        return session
+
+    async def _made(self, session_id: str, terms: Terms, past: Past, *, later: bool) -> Session:
+        if later and self._shelf is not None:
+            if past.recorded is None:
+                await self._shelf.tape.begin(session_id)
+            return RecordedSession(
+                session_id,
+                terms,
+                detect=self._detector(),
+                decoder=self._decoder,
+                ledger=self._ledger,
+                past=past,
+                shelf=self._shelf,
+            )
+        return Session(
+            session_id,
+            terms,
+            detect=self._detector(),
+            decoder=self._decoder,
+            ledger=self._ledger,
+            past=past,
+            capacity=self.capacity,
+            refiner=None if terms.ephemeral else self.refiner,
+        )
+
+    def _is_to_be_later(self, terms: Terms) -> bool:
+        """Whether one session more would be too much for the box, but can be recorded.
+
+        Raises:
+            ClientError: it would be, and cannot.
+        """
+        reason = self.capacity.refusal(
+            [*(session.duration for session in self if not session.later), *(0.0 for _ in self._opening)],
             [session.lag for session in self],
-        ):
+        )
+        if not reason:
+            return False
+        try:
+            self._check_later(terms)
+        except ClientError:
             self.capacity.refused += 1
             logger.warning("session refused: too busy", extra={"live": len(self._live)})
             raise ClientError(
@@ -141,31 +199,31 @@ class Registry:
                 hint="Try again when another session has ended; the running ones are not affected.",
                 close_code=CLOSE_OVERLOADED,
                 retry_after=self.capacity.ceiling.retry,
+            ) from None
+        logger.info("session is recorded, to be transcribed later: too busy", extra={"live": len(self._live)})
+        return True
+
+    def _check_later(self, terms: Terms) -> None:
+        """Returns if a session may be recorded to be transcribed later.
+
+        Raises:
+            ClientError: it may not.
+        """
+        if self._shelf is None or not self._shelf.enabled:
+            raise ClientError(
+                "later_off",
+                "this box does not keep audio to transcribe it later",
+                hint="Open the session without later, or set later.enabled.",
+                close_code=CLOSE_POLICY,
             )
-        name = session_id or new_id(terms.owner)
-        # Taken before the first await: of two clients with one id only one can get here.
-        self._opening.add(name)
-        try:
-            past = await self._record_again(name) if again else await self._record(name, terms, client=client)
-            if self._closing:
-                # Its record is closed as interrupted at the next start, and the client can go on then.
-                raise _going_away()
-            session = self._live[name] = Session(
-                name,
-                terms,
-                detect=self._detector(),
-                decoder=self._decoder,
-                ledger=self._ledger,
-                past=past,
-                capacity=self.capacity,
-                refiner=None if terms.ephemeral else self.refiner,
+        if terms.ephemeral:
+            raise ClientError(
+                "later_ephemeral",
+                "a session of which nothing is kept cannot be transcribed later",
+                hint="Choose one of the two.",
+                close_code=CLOSE_POLICY,
             )
-        finally:
-            self._opening.discard(name)
-        self.opened += 1
-        self._tasks.create_task(self._run(session), name=f"session {name}")
-        logger.info("session opened", extra={"session": name, "live": len(self._live)})
-        return session
+        self._shelf.check()
 
     async def _record(self, session_id: str, terms: Terms, *, client: str) -> Past:
         """Opens a session's record; gives what is on it already."""
@@ -372,12 +430,14 @@ async def open_registry(
     box: Box | None = None,
     capacity: Capacity | None = None,
     refiner: Refiner | None = None,
+    shelf: Shelf | None = None,
     admit: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Registry]:
     """The registry; on leaving, all sessions are ended within ``patience`` seconds.
 
     ``box``: what sessions note of the appliance that heard them.  ``capacity``: its account, by default one that
-    refuses nobody.  ``refiner``: who hears them a second time.
+    refuses nobody.  ``refiner``: who hears them a second time.  ``shelf``: where sessions are recorded that are
+    transcribed later; without one there are none.
     ``admit``: raises a ``ClientError`` when anything outside the sessions forbids another.
     """
     async with asyncio.TaskGroup() as tasks:
@@ -391,6 +451,7 @@ async def open_registry(
             box=box or Box(),
             capacity=capacity or Capacity(1, NO_CEILING),
             refiner=refiner,
+            shelf=shelf,
             admit=admit,
         )
         teller = tasks.create_task(registry.tell_load(), name="load")

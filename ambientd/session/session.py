@@ -78,6 +78,8 @@ class Terms:
     """Id of the principal that opens it."""
     search: Search = field(default_factory=Search)
     """The clinic's vocabulary."""
+    later: bool = False
+    """Whether it is to be recorded now, and transcribed when the box has time."""
 
     def check(self, language: str | None) -> None:
         """Refuses a language that the model does not know.
@@ -175,6 +177,11 @@ class Session:
     def duration(self) -> float:
         """Seconds since the session was opened."""
         return self._lifetime.seconds
+
+    @property
+    def later(self) -> bool:
+        """Whether it is only recorded, and transcribed when the box has time."""
+        return False
 
     @property
     def lag(self) -> float:
@@ -562,16 +569,7 @@ class Session:
         reason = self._reason or EndReason.ERROR
         again = bool(self._draft and self.metrics.chunks_processed and reason is not EndReason.ERROR)
         self._ended_at = self._ended_at or datetime.now(UTC)
-        await self._ledger.finalise(
-            self.id,
-            state=SessionState.INTERRUPTED if reason is EndReason.ERROR else SessionState.ENDED,
-            reason=reason,
-            ended_at=self._ended_at,
-            metrics=self.metrics,
-            language=self.language,
-            monotonic_end=time.monotonic(),
-            refinement=Refinement.WAITING if again else Refinement.NONE,
-        )
+        await self._finalise(reason, self._ended_at, Refinement.WAITING if again else Refinement.NONE)
         self.stored = True
         logger.info(
             "session ended",
@@ -588,10 +586,23 @@ class Session:
                 reason=reason,
                 lines=self.metrics.chunks_processed,
                 ephemeral=self.terms.ephemeral,
+                later=self.later,
             )
         )
         if again and self._refiner and self._draft:
             self._refiner.end(self._draft)
+
+    async def _finalise(self, reason: EndReason, ended_at: datetime, refinement: Refinement) -> None:
+        await self._ledger.finalise(
+            self.id,
+            state=SessionState.INTERRUPTED if reason is EndReason.ERROR else SessionState.ENDED,
+            reason=reason,
+            ended_at=ended_at,
+            metrics=self.metrics,
+            language=self.language,
+            monotonic_end=time.monotonic(),
+            refinement=refinement,
+        )
 
 
 def _ending() -> ClientError:

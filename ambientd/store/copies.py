@@ -54,19 +54,40 @@ def older_than(path: Path, before: datetime, *kinds: str) -> list[Path]:
 def forget_ephemeral(file: sqlite3.Connection) -> None:
     """Destroy what a copy holds of sessions that must leave no trace: their keys first, zeros over all of it.
 
+    Audio that waits to be transcribed goes as well: see ``_forget_audio``.
+
     file: the copy, which nobody else uses; of any revision.
     """
+    _forget_audio(file)
     columns = {name for _, name, *_ in file.execute("PRAGMA table_info(realtime_sessions)")}
     if "ephemeral" not in columns:
         return
-    # No file with the rows of before beside it; a copy that a crash spoils is made again.
-    for pragma in ("journal_mode = memory", "secure_delete = on", "foreign_keys = on"):
-        file.execute(f"PRAGMA {pragma}").fetchall()
+    _leave_no_trace(file)
     chosen = "WHERE session_id IN (SELECT session_id FROM realtime_sessions WHERE ephemeral = 1)"
     for table in ("session_keys", "realtime_sessions"):
         file.execute(f"DELETE FROM {table} {chosen}")  # noqa: S608 - constants
     file.commit()
     file.execute("PRAGMA incremental_vacuum").fetchall()
+
+
+def _forget_audio(file: sqlite3.Connection) -> None:
+    """Destroy the audio a copy holds.
+
+    A session's key stays for its text when its audio is destroyed, so in a copy the audio could still be opened.
+    """
+    if not file.execute("SELECT 1 FROM sqlite_schema WHERE name = 'audio_chunks'").fetchone():
+        return
+    _leave_no_trace(file)
+    file.execute("DELETE FROM audio_chunks")
+    file.execute("DELETE FROM recordings WHERE status <> 'done'")
+    file.commit()
+    file.execute("PRAGMA incremental_vacuum").fetchall()
+
+
+def _leave_no_trace(file: sqlite3.Connection) -> None:
+    # No file with the rows of before beside it; a copy that a crash spoils is made again.
+    for pragma in ("journal_mode = memory", "secure_delete = on", "foreign_keys = on"):
+        file.execute(f"PRAGMA {pragma}").fetchall()
 
 
 def remove(copy: Path) -> None:

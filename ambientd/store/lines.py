@@ -44,9 +44,7 @@ class Lines:
         """
 
         async def append(connection: AsyncConnection) -> None:
-            await _advance(connection, session_id, line)
-            seal = await seal_of(connection, session_id)
-            await connection.execute(insert(tables.chunks).values(line_row(seal, session_id, line)))
+            await add_line(connection, session_id, line)
             await write_metrics(connection, session_id, metrics)
 
         await self._database.transact(append)
@@ -116,6 +114,13 @@ class Lines:
             StoreUnavailable: the file cannot be read.
         """
         return await self._database.query(lambda connection: read_gaps(connection, session_id))
+
+
+async def add_line(connection: AsyncConnection, session_id: str, line: Line) -> None:
+    """Store the next line of an open session, within a transaction; raises as ``Lines.append_line``."""
+    await _advance(connection, session_id, line)
+    seal = await seal_of(connection, session_id)
+    await connection.execute(insert(tables.chunks).values(line_row(seal, session_id, line)))
 
 
 async def read_lines(

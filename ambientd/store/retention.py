@@ -33,14 +33,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ambientd.core.record import Refinement, SessionState
 from ambientd.errors import StoreUnavailable
-from ambientd.store import audit, clock, copies, tables
+from ambientd.store import audit, clock, copies, spool, tables
 from ambientd.store.audit import Action
 from ambientd.store.clock import Doubt
 from ambientd.store.database import Database
 from ambientd.store.endings import SCRUB_DUE, destroy
 from ambientd.store.facts import fact, forget_discarded, remember
 from ambientd.store.refusals import ClockDoubtful, NoSuchCopy, NoSuchSession, NotDelivered, StillOpen
-from ambientd.store.rows import moment, moment_text
+from ambientd.store.rows import TRANSCRIPTION, moment, moment_text
 from ambientd.store.soundness import SIDECARS
 
 logger = logging.getLogger(__name__)
@@ -200,8 +200,11 @@ class Retention:
             row = await _one(connection, session_id)
             if row is None:
                 raise NoSuchSession
-            if row[tables.sessions.c.state] == SessionState.OPEN:
+            recorded = row["transcription"] in spool.OVER
+            if row[tables.sessions.c.state] == SessionState.OPEN and not recorded:
                 raise StillOpen(session_id)
+            if recorded and not force:
+                raise NotDelivered(session_id)  # words that nobody has heard yet
             if not _is_wordless(row) and row[tables.uploads.c.status] != "delivered" and not force:
                 raise NotDelivered(session_id)
             await destroy(connection, session_id, actor=actor, origin=origin, why="wanted")
@@ -362,6 +365,7 @@ _WANTED = select(
     tables.sessions.c.ended_at,
     tables.uploads.c.status,
     tables.uploads.c.delivered_at,
+    TRANSCRIPTION,
 ).join_from(
     tables.sessions,
     tables.uploads,

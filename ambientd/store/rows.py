@@ -26,6 +26,7 @@ from ambientd.core.record import (
     Refinement,
     SessionRecord,
     SessionState,
+    Transcription,
 )
 from ambientd.core.transcript import Gap, Line
 from ambientd.store import tables
@@ -59,8 +60,30 @@ UNREAD = (
 """Whether a delivery waits until somebody has read its text."""
 UPLOAD = (*tables.uploads.c, UNREAD.label("unread"))
 """All there is to know of a delivery but its parts."""
+_recorded = tables.recordings.c
+TRANSCRIPTION = (
+    select(_recorded.status)
+    .where(_recorded.session_id == _session.session_id)
+    .scalar_subquery()
+    .correlate(tables.sessions)
+    .label("transcription")
+)
+"""Where a session stands whose audio is kept to be transcribed later: another such column."""
+_RECORDED_SAMPLES = (
+    select(_recorded.samples)
+    .where(_recorded.session_id == _session.session_id)
+    .scalar_subquery()
+    .correlate(tables.sessions)
+    .label("recorded_samples")
+)
+_OPEN = _session.state == SessionState.OPEN
 PROGRESS = case(
-    (_session.state == SessionState.OPEN, Progress.RECORDING.value),
+    (
+        _OPEN & TRANSCRIPTION.element.in_([Transcription.WAITING, Transcription.RUNNING]),
+        Progress.UNHEARD.value,
+    ),
+    (_OPEN & (TRANSCRIPTION.element == Transcription.FAILED), Progress.ATTENTION.value),
+    (_OPEN, Progress.RECORDING.value),
     else_=func.coalesce(
         select(
             case(
@@ -101,6 +124,8 @@ SESSION = (
     PROGRESS,
     _REVIEWED,
     _REVISION,
+    TRANSCRIPTION,
+    _RECORDED_SAMPLES,
 )
 """All there is to know of a session but its words: a list of sessions reads none."""
 
@@ -155,6 +180,8 @@ def session_of(row: RowMapping) -> SessionRecord:
         progress=Progress(row["progress"]),
         reviewed_at=_moment_or_none(row["reviewed_at"]),
         revision=row["revision"],
+        transcription=None if row["transcription"] is None else Transcription(row["transcription"]),
+        recorded_samples=row["recorded_samples"] or 0,
     )
 
 

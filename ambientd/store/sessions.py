@@ -24,7 +24,7 @@ from ambientd.core.record import (
     full_text,
 )
 from ambientd.core.transcript import Line
-from ambientd.store import audit, listing, outbox, refining, tables
+from ambientd.store import audit, listing, outbox, refining, spool, tables
 from ambientd.store.database import Database
 from ambientd.store.endings import Holds, destroy, end, end_crashed, owe, reopen
 from ambientd.store.facts import DISCARDED, PERHAPS_DELIVERED, RESTORED, fact, remember
@@ -249,7 +249,9 @@ class Sessions:
 
         async def work(connection: AsyncConnection) -> None:
             record = await _find(connection, session_id)
-            over = record is None or record.state is not SessionState.OPEN
+            over = (
+                record is None or record.state is not SessionState.OPEN or record.transcription in spool.OVER
+            )
             if not over and not still_open:
                 raise StillOpen(session_id)
             if over and await outbox.was_sent(connection, session_id):
@@ -291,6 +293,8 @@ class Sessions:
     async def recover(self) -> list[str]:
         """End the sessions a crash left open, as ``interrupted``; to be called before any is created.
 
+        Those whose audio is kept to be transcribed later stay open, and wait.
+
         Figures that lines and gaps can tell are counted afresh from them.  Ephemeral ones are destroyed.
         What waited for a second hearing is delivered as it is.  In a file put back from a backup what is interrupted
         here may have gone on, and been delivered, after the backup was made: it is parked.  A session whose words do
@@ -325,6 +329,8 @@ class Sessions:
                 if record.ephemeral:
                     await destroy(connection, record.session_id)
                     destroyed.append(record.session_id)
+                elif await spool.recover(connection, record):
+                    continue
                 else:
                     await end_crashed(connection, record, now=datetime.now(UTC), holds=self._holds)
                     if restored:
@@ -353,11 +359,21 @@ class Sessions:
 
         async def open_again(connection: AsyncConnection) -> SessionRecord | None:
             record = await _find(connection, session_id)
-            if record is None or not await reopen(connection, record):
+            if record is None:
+                return None
+            if not (await spool.reopen(connection, record) or await reopen(connection, record)):
                 return None
             return await _find(connection, session_id)
 
         return await self._database.transact(open_again)
+
+    async def recorded_end(self, session_id: str) -> int:
+        """Samples: where the audio ends that is kept of a session; 0 if none is.
+
+        Raises:
+            StoreUnavailable: the file cannot be read.
+        """
+        return await self._database.query(lambda connection: spool.reached(connection, session_id))
 
     async def get(self, session_id: str) -> SessionRecord | None:
         """The session of that id, if there is one.

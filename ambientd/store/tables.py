@@ -332,6 +332,47 @@ corrections = Table(
     sqlite_with_rowid=False,
 )
 
+recordings = Table(
+    "recordings",
+    metadata,
+    # A session whose audio is kept to be transcribed later; the session itself is open until its text is stored.
+    Column(
+        "session_id",
+        Text,
+        ForeignKey(sessions.c.session_id, ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+    ),
+    Column("status", Text, nullable=False),
+    # How much audio is kept.
+    Column("samples", Integer, nullable=False, server_default=text("0")),
+    # How and when the recording ended: what the session gets once its text is there.
+    Column("end_reason", Text),
+    Column("ended_at", Text),
+    Column("monotonic_end", Float),
+    # Why it cannot be transcribed, in words of ours.
+    Column("fault", Text),
+    CheckConstraint("status IN ('recording', 'waiting', 'running', 'failed', 'done')", name="status"),
+    sqlite_with_rowid=False,
+)
+
+audio_chunks = Table(
+    "audio_chunks",
+    metadata,
+    Column(
+        "session_id",
+        Text,
+        ForeignKey(sessions.c.session_id, ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+    ),
+    Column("chunk_index", Integer, primary_key=True, nullable=False, autoincrement=False),
+    Column("start_sample", Integer, nullable=False),
+    Column("samples", Integer, nullable=False),
+    # Sealed: 16-bit PCM.  With a rowid: a row of 64 kB does not belong inside the tree that finds it.
+    Column("pcm", LargeBinary, nullable=False),
+)
+
 audit = Table(
     "audit_log",
     metadata,

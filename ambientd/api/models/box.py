@@ -83,6 +83,19 @@ class DiskStatus(Model):
     low_water_bytes: Count
 
 
+class LaterStatus(Model):
+    """Audio that is kept to be transcribed later."""
+
+    waiting: Count
+    """Sessions."""
+    failed: Count
+    """Sessions that need a person."""
+    seconds: Seconds
+    """Of all audio that is kept."""
+    oldest: datetime | None
+    """When the oldest that waits began."""
+
+
 class ClockStatus(Model):
     """The box's clock."""
 
@@ -108,6 +121,7 @@ class BoxStatus(Model):
     microphone: MicrophoneStatus
     load: LoadStatus
     cpu: ProcessorStatus
+    later: LaterStatus
     disk: DiskStatus
     clock: ClockStatus
 

@@ -36,6 +36,8 @@ class Connected(Model):
     resume_token: str
     ephemeral: bool
     paused: bool
+    later: bool
+    """It is only recorded, and transcribed when the box has time: no text will come on this connection."""
     config: Config
 
 

@@ -80,6 +80,8 @@ class TakeWanted(Model):
     patient: str | None = None
     consent: ConsentWanted | None = None
     ephemeral: bool = False
+    later: bool = False
+    """Only record, and transcribe when the box has time."""
 
 
 class TakeBegun(Model):

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from ambientd.api.described import Model
 from ambientd.core.delivery import AnswersStatus, UploadStatus
-from ambientd.core.record import EndReason, Progress, Refinement, SessionState
+from ambientd.core.record import EndReason, Progress, Refinement, SessionState, Transcription
 
 Seconds = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -59,6 +59,10 @@ class Session(Model):
     total_chunks: Count
     transcript_length: Count
     """Characters."""
+    transcription: Transcription | None
+    """Where it stands if its audio is kept to be transcribed later; null if it was heard live."""
+    recorded_seconds: float
+    """Of audio that is kept."""
     metrics: Figures
 
 
