@@ -100,6 +100,9 @@ def rows(
             ("Lanes", _lanes(engine, state["load"]), grade("engine.load")),
             ("Sessions", live, Severity.OK),
         ]
+        if (later := state["later"])["waiting"] or later["failed"]:
+            kept = f"{later['waiting']} to be transcribed, {later['failed']} failed, {_long(later['seconds'])} kept"
+            found.append(("Recordings", kept, grade("later.failed")))
     found.append(
         ("Microphone", _microphone(told["microphone"]), grade("capture.microphone", "capture.portaudio"))
     )

@@ -28,14 +28,17 @@ from ambientd.api.app import application
 from ambientd.api.network_metrics import NetworkFigures
 from ambientd.api.services import Check, Services
 from ambientd.config.lan import Lan
+from ambientd.core.audio import RATE
 from ambientd.core.record import Box as Appliance
 from ambientd.core.segmenter import Detect
 from ambientd.glossary import Glossary
 from ambientd.lan import LocalNetwork, open_lan
 from ambientd.recordings import receive
 from ambientd.session.capacity import Capacity
+from ambientd.session.later import Later, open_later
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.microphone import open_recorder
+from ambientd.session.recorded import Shelf
 from ambientd.session.refiner import StoredArchive, open_refiner
 from ambientd.session.registry import open_registry
 from ambientd.session.trial import judged
@@ -51,6 +54,7 @@ from ambientd.store.retention import Retention
 from ambientd.store.retention import Terms as Keep
 from ambientd.store.sessions import Sessions
 from ambientd.store.space import Disk
+from ambientd.store.spool import Spool
 from ambientd.sync.courier import open_courier
 from ambientd.sync.route import Route
 
@@ -85,6 +89,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             attempts: Attempts | None = None,
             clock: Callable[[], datetime] = lambda: datetime.now(UTC),
             access: Access | None = None,
+            later: bool = False,
             **terms: Any,
         ) -> Box:
             engine = engine or Engine()
@@ -117,6 +122,13 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     longest=300,
                 )
             )
+            spool = Spool(database)
+            transcriber = Later(
+                spool=spool, decoder=engine, detector=lambda: detector, terms=lambda: terms_of(**terms)
+            )
+            shelf = Shelf(spool, enabled=later, most=3600 * RATE, room=disk.check, waits=transcriber.wake)
+            if later:
+                await stack.enter_async_context(open_later(transcriber))
             registry = await stack.enter_async_context(
                 open_registry(
                     most=most,
@@ -124,6 +136,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     detector=lambda: detector,
                     decoder=engine,
                     ledger=StoredLedger(sessions, lines),
+                    shelf=shelf,
                     admit=disk.check,
                     patience=5,
                     capacity=capacity,
@@ -145,6 +158,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
             )
             collectors, _ = metrics.collect(registry, engine)
             collectors.register(metrics.kept(disk, retention, audit))
+            collectors.register(metrics.recorded(transcriber))
             network = LocalNetwork(lan, folder or tmp_path, database, audit) if lan else None
             gate = await stack.enter_async_context(
                 open_gate(database, audit, access or Access(), attempts=attempts, log2_n=4, now=clock)
@@ -171,6 +185,7 @@ async def open_box(tmp_path: Path) -> AsyncIterator[Open]:
                     microphone=microphone,
                     recorder=recorder,
                     metrics=collectors,
+                    later=transcriber,
                     terms=lambda: terms_of(search=glossary.search, **terms),
                     model="scripted",
                     chunk_duration=1.0,

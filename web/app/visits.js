@@ -6,7 +6,7 @@ import { doing } from "./notices.js";
 import { openVisit } from "./visit.js";
 import { clock, counted, dayOf, moment, t } from "./text.js";
 
-export const PROGRESS = ["recording", "review", "waiting", "delivered", "answered", "attention", "recorded"];
+export const PROGRESS = ["recording", "unheard", "review", "waiting", "delivered", "answered", "attention", "recorded"];
 const PAGE = 50;
 const REFRESH_MS = 15000;
 

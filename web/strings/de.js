@@ -157,6 +157,7 @@ export default {
   "progress.all": "Alle",
   "progress.recording": "Aufnahme läuft",
   "progress.review": "Zu lesen",
+  "progress.unheard": "Wird später verschriftet",
   "progress.waiting": "Wartet aufs Senden",
   "progress.delivered": "Gesendet",
   "progress.answered": "Beantwortet",

@@ -158,6 +158,7 @@ export default {
   "progress.all": "All",
   "progress.recording": "Recording",
   "progress.review": "To be read",
+  "progress.unheard": "To be transcribed",
   "progress.waiting": "Waiting to be sent",
   "progress.delivered": "Sent",
   "progress.answered": "Answered",
