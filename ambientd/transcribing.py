@@ -40,7 +40,13 @@ async def open_transcribing(
         shelf.kept = samples
 
     later = Later(
-        spool=spool, decoder=decoder, detector=detector, terms=terms, settled=settled, stocked=stocked
+        spool=spool,
+        decoder=decoder,
+        detector=detector,
+        terms=terms,
+        settled=settled,
+        stocked=stocked,
+        grace=settings.server.resume_grace,
     )
     shelf = Shelf(
         spool,

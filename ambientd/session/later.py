@@ -60,10 +60,12 @@ class Later:
         terms: Callable[[], Terms],
         settled: Callable[[], object] = lambda: None,
         stocked: Callable[[int], None] = lambda _: None,
+        grace: float = 0.0,
     ) -> None:
         """``terms``: what a session is heard with that is heard now.  ``settled``: called when a text is stored.
 
-        ``stocked``: told the samples that are kept whenever they have changed.
+        ``stocked``: told the samples that are kept whenever they have changed.  ``grace``: seconds after the start in
+        which a recording that a crash cut off may go on, so that nothing is heard yet.
         """
         self.outcomes: Counter[str] = Counter()
         """Sessions dealt with since the start, by outcome."""
@@ -75,6 +77,7 @@ class Later:
         self._terms = terms
         self._settled = settled
         self._stocked = stocked
+        self._grace = grace
         self._stir = asyncio.Event()
         self._failures: Counter[str] = Counter()
 
@@ -102,16 +105,21 @@ class Later:
 
     async def run(self) -> None:
         """Transcribes whatever waits, for ever."""
+        await asyncio.sleep(self._grace)
         while True:
             self._stir.clear()
             try:
                 await self.look()
-                kept = await self._spool.next()
-                if kept is not None:
+                if self.stock.waiting and (kept := await self._spool.next()) is not None:
                     await self._deal(kept)
                     continue
             except StoreUnavailable as error:
                 logger.error("recordings cannot be reached", extra={"error": error})  # noqa: TRY400
+                await asyncio.sleep(AGAIN)
+                continue
+            except Exception:
+                # A task that ended here would end unseen, and all that is recorded would wait for ever.
+                logger.exception("recordings cannot be dealt with; tried again")
                 await asyncio.sleep(AGAIN)
                 continue
             with suppress(TimeoutError):

@@ -129,6 +129,9 @@ class RecordedSession(Session):
         if self._unwanted is None and self._reason is not EndReason.ERROR:
             await self._flush()
 
+    async def _mark_rest(self, reason: str) -> None:
+        """Nothing: how much more was received than is stored is told by the figures, and a gap once it is heard."""
+
     async def _store(self, audio: Samples | Hole) -> None:
         if isinstance(audio, Hole):
             await self._flush()

@@ -197,7 +197,10 @@ class Spool:
                 listing.sessions()
                 .where(
                     tables.sessions.c.session_id.in_(
-                        select(_row.session_id).where(_row.status == Transcription.WAITING)
+                        # One that is running is left over: whoever asks is the only one who hears.
+                        select(_row.session_id).where(
+                            _row.status.in_((Transcription.WAITING, Transcription.RUNNING))
+                        )
                     )
                 )
                 .order_by(*listing.ORDER)

@@ -80,7 +80,7 @@ async def test_a_session_has_its_audio_or_its_text(path: Path, seed: int) -> Non
             for record in await sessions.list_sessions(100)
             if record.transcription is Transcription.DONE
         ]
-        assert said
+        assert any(said)
         assert 0 <= len(finished) - len(done) <= 1
 
 
