@@ -1,7 +1,6 @@
 """The clinic's names over REST, and a session's own with configure."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from scripted import Engine, heard, silence, speech
@@ -58,10 +57,10 @@ async def test_only_the_box_itself_may_have_it_read(open_box, tmp_path):
 
 
 async def test_a_session_brings_names_of_its_own(open_box):
-    def script(request: Any) -> Any:
-        return heard(request, "I take Zorbanix" if "Zorbanix" in request.prompt else "I take zor bannicks")
-
-    box = await open_box(engine=Engine(script))
+    engine = Engine(
+        lambda request: heard(request, "I take zor bannicks"), certainty=lambda _said, _name: -0.1
+    )
+    box = await open_box(engine=engine)
     socket = await box.connect()
     await socket.receive_json()
     await socket.send_json({"type": "configure", "vocabulary": ["Zorbanix"]})
