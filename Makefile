@@ -1,7 +1,7 @@
 # `make run` and `make test` do all of the set-up themselves; docs/building.md tells how.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test week kills unplug lint types pages bench model deb test-deb lock clean system browser sound environment dev engine
+.PHONY: help run demo test week kills unplug walk lint types pages bench model deb test-deb lock clean system browser sound environment dev engine
 
 BIN    := .venv/bin
 MODELS := .state/models
@@ -33,6 +33,9 @@ kills: dev engine  ## kill each operation of the store 200 times (AMBIENTD_KILLS
 
 unplug: dev engine model  ## kill the microphone's process 100 times at random in a session of ten minutes
 	AMBIENTD_MICROPHONE_KILLS=100 AMBIENTD_MICROPHONE_SECONDS=600 $(BIN)/pytest -s --timeout 3600 tests/system/test_killed_microphone.py
+
+walk: dev engine model browser  ## walk a browser through a day at a real box, every view looked at; pictures in build/walk
+	AMBIENTD_WALK=full $(BIN)/pytest tests/web/test_page_walked.py
 
 lint: dev  ## check style and layout
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": (
-        "microphone=(self), camera=(), geolocation=(), display-capture=(), usb=(), serial=(), bluetooth=(), hid=(),"
+        "microphone=(self), camera=(), geolocation=(), display-capture=(), usb=(), serial=(), hid=(),"
         " payment=(), midi=(), publickey-credentials-get=(self), screen-wake-lock=(self)"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",

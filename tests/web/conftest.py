@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -100,3 +101,12 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Speech for the fake microphone."""
     return talk(tmp_path_factory.mktemp("sound"))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def guarded(tmp_path: Path) -> AsyncIterator[Daemon]:
+    """A box that trusts nobody for being near."""
+    box = box_at(tmp_path, AMBIENTD_ACCESS__TRUST_LOOPBACK="false")
+    await asyncio.to_thread(box.start)
+    yield box
+    await asyncio.to_thread(box.stop)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from chromium import CHROMIUM, FAKE_MICROPHONE, QUIET
+from chromium import CHROMIUM, FAKE_MICROPHONE, QUIET, trust
 from playwright.async_api import Error, Page, async_playwright
 from running import Daemon
 
@@ -31,19 +30,6 @@ CONNECT = """async ticket => {
   window.line.onmessage = event => window.heard.push(JSON.parse(event.data).type);
   window.line.onclose = event => window.heard.push(event.code);
 }"""
-
-
-def install(home: Path, authority: str) -> None:
-    """Into the store that Chromium on Linux asks."""
-    store = home / ".pki" / "nssdb"
-    store.mkdir(parents=True)
-    pem = home / "authority.pem"
-    pem.write_text(authority)
-    database = f"sql:{store}"
-    subprocess.run(["certutil", "-N", "-d", database, "--empty-password"], check=True)
-    subprocess.run(
-        ["certutil", "-A", "-d", database, "-t", "C,,", "-n", "ambientd", "-i", str(pem)], check=True
-    )
 
 
 async def told(page: Page, *wanted: Any) -> None:
@@ -82,7 +68,7 @@ async def test_the_box_is_trusted_once_its_authority_is_installed(own_daemon: Da
         await stranger.close()
 
         async with here.get("/ca.pem") as answer:
-            install(home, await answer.text())
+            trust(home, await answer.text())
         tablet = await browser()
         page = await tablet.new_page()
         before = await (await page.goto(f"{door}/ca")).security_details()

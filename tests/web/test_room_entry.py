@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from chromium import OpenPage
 from playwright.async_api import Page, expect
-from recorded import box_at, set_up_code
+from recorded import set_up_code
 from running import Daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 expect.set_options(timeout=15_000)
 PASSWORD = "three quiet green herons"  # noqa: S105 - of a box that lives for a test
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def guarded(tmp_path: Path) -> AsyncIterator[Daemon]:
-    """A box that trusts nobody for being near."""
-    box = box_at(tmp_path, AMBIENTD_ACCESS__TRUST_LOOPBACK="false")
-    await asyncio.to_thread(box.start)
-    yield box
-    await asyncio.to_thread(box.stop)
 
 
 async def opened(open_page: OpenPage, box: Daemon, **options: object) -> Page:

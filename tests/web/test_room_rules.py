@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from chromium import OpenPage
 from playwright.async_api import Page, expect
-from recorded import visit
+from recorded import set_up_code, visit
 from running import Daemon
 
 WEB = Path(__file__).parents[2] / "web"
@@ -76,7 +76,7 @@ def test_every_word_that_is_asked_for_is_there() -> None:
 
 
 def test_the_page_is_small_as_it_is_sent_and_as_a_visit_needs_it() -> None:
-    others = {"box", "chart", "people", "visits", "visit", "entry"}
+    others = {"box", "chart", "names", "people", "visits", "visit", "entry"}
     first = [WEB / "index.html", WEB / "room.css", WEB / "audio-processor.js", WEB / "strings" / "en.js"]
     first += [path for path in MODULES if path.stem not in others]
     assert sum(path.stat().st_size for path in first) < BUDGET
@@ -84,12 +84,24 @@ def test_the_page_is_small_as_it_is_sent_and_as_a_visit_needs_it() -> None:
 
 
 VIEWS = ("now", "visits", "visit", "edit", "box")
+BARRIERS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+async def barriers(page: Page) -> list[tuple[str, str, str]]:
+    """What axe finds in the page as it is: rule, element, what is wrong with it."""
+    axe = pytest.importorskip("axe_playwright_python.async_playwright", reason="axe is not installed")
+    found = await axe.Axe().run(page, options={"runOnly": BARRIERS})
+    return [
+        (each["id"], each["nodes"][0]["html"], each["nodes"][0].get("failureSummary", ""))
+        for each in found.response["violations"]
+    ]
 
 
 async def show(page: Page, room: Daemon, view: str, session_id: str) -> None:
     if view in {"now", "visits", "box"}:
         await page.goto(f"{room.url}/#{view}")
         await expect(page.locator(f"#nav-{view}")).to_have_attribute("aria-current", "page")
+        await expect(page.locator(f"#{view} h1").first).to_be_attached()
     else:
         await page.goto(f"{room.url}/#visits/{session_id}")
         await expect(page.locator(".sheet .line").first).to_be_visible()
@@ -106,21 +118,80 @@ async def show(page: Page, room: Daemon, view: str, session_id: str) -> None:
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_no_barrier_in_any_view(open_page: OpenPage, room: Daemon, scheme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.async_playwright", reason="axe is not installed")
     session_id = await visit(room, consent={"given_by": "the patient", "version": "1"})
     page = await open_page(f"{room.url}/", may_complain_of="404", color_scheme=scheme)
     faults = {}
     for view in VIEWS:
         await show(page, room, view, session_id)
-        found = await axe.Axe().run(
-            page,
-            options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]},
-        )
-        faults[view] = [
-            (each["id"], each["nodes"][0]["html"], each["nodes"][0].get("failureSummary", ""))
-            for each in found.response["violations"]
-        ]
+        faults[view] = await barriers(page)
     assert faults == {view: [] for view in VIEWS}
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_no_barrier_while_a_visit_is_recorded(
+    open_page: OpenPage, room: Daemon, spoken: Path, scheme: str
+) -> None:
+    page = await open_page(f"{room.url}/", microphone=spoken, may_complain_of="404", color_scheme=scheme)
+    await page.check("#source-device")
+    faults = {}
+    await page.click("#start")
+    await expect(page.locator("#consent-error")).to_be_visible()
+    faults["refused"] = await barriers(page)
+    await page.check("#consent")
+    await page.click("#start")
+    await expect(page.locator(".lines .line").first).to_be_visible()
+    await expect(page.locator(".open .text")).to_be_visible()
+    faults["recording"] = await barriers(page)
+    await page.click("#bar-discard")
+    faults["question"] = await barriers(page)
+    await page.keyboard.press("Escape")
+    await page.click("#bar-pause")
+    await expect(page.locator("#bar")).to_have_attribute("data-phase", "paused")
+    faults["paused"] = await barriers(page)
+    await page.click("#bar-stop")
+    await expect(page.locator(".done")).to_be_visible()
+    faults["done"] = await barriers(page)
+    assert {name: found for name, found in faults.items() if found} == {}
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_no_barrier_on_the_way_in(open_page: OpenPage, guarded: Daemon, scheme: str) -> None:
+    box = guarded
+    page = await open_page(f"{box.url}/", may_complain_of="status of 4", color_scheme=scheme)
+    faults = {}
+    title = page.locator("#entry h1")
+    await expect(title).to_have_text("Set up this box")
+    faults["set up"] = await barriers(page)
+    await page.click("text=Log in with a name instead")
+    faults["log in"] = await barriers(page)
+    await page.click("text=Emergency")
+    faults["emergency"] = await barriers(page)
+    await page.reload()
+    await page.fill("[name=code]", set_up_code(box))
+    await page.fill("[name=name]", "Olga")
+    await page.fill("[name=password]", "three quiet green herons")
+    await page.click("text=Make the first account")
+    await expect(page.locator("#nav-box")).to_be_visible()
+
+    tablet = await open_page(f"{box.url}/", may_complain_of="status of 4", color_scheme=scheme)
+    await expect(tablet.locator("#entry h1")).to_have_text("Pair this device")
+    faults["pair"] = await barriers(tablet)
+    await tablet.fill("[name=name]", "Tablet, room 3")
+    await tablet.click("text=Ask to be let in")
+    await expect(tablet.locator(".code")).to_be_visible()
+    faults["waiting"] = await barriers(tablet)
+    await expect(page.locator(".asking")).to_be_visible()
+    # Who asks stands first.
+    assert await page.locator("#box .card h2").first.inner_text() == "Devices and accounts"
+    faults["asking"] = await barriers(page)
+    await page.click("#lock")
+    await expect(title).to_have_text("Locked")
+    faults["locked"] = await barriers(page)
+    assert {name: found for name, found in faults.items() if found} == {}
 
 
 SMALL_TARGETS = """

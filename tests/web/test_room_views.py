@@ -133,6 +133,52 @@ async def test_what_people_write_is_never_markup(open_page: OpenPage, room: Daem
     assert "owned" not in await page.title()
 
 
+def with_names(correction: dict) -> dict:
+    """What the box tells of a visit in which two names are marked: one that may be meant, one that was put in."""
+    first = correction["lines"][0]
+    words = [word["word"] for segment in first["segments"] for word in segment["words"]]
+    said = {"words": 1, "start": 0, "end": 1, "score": 0.9}
+    first["suggestions"] = [
+        {**said, "word": words.index("seat."), "said": "seat.", "suggested": "Seatadol"},
+        {**said, "word": 0, "said": "Good", "suggested": "Godamine"},
+    ]
+    first["corrections"] = [
+        {**said, "word": words.index("morning,"), "said": "mourning,", "suggested": "morning"}
+    ]
+    return correction
+
+
+async def test_names_that_may_be_meant_are_marked_and_taken_or_left(
+    open_page: OpenPage, room: Daemon
+) -> None:
+    session_id = await visit(room)
+    page = await open_page(f"{room.url}/#now", may_complain_of="404")
+
+    async def marked(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(response=answer, json=with_names(await answer.json()))
+
+    await page.route(
+        "**/correction", lambda route: marked(route) if route.request.method == "GET" else route.continue_()
+    )
+    await page.evaluate("(id) => { location.hash = `#visits/${id}`; }", session_id)
+    rows = page.locator(".names li")
+    await expect(rows).to_have_count(3)
+    await expect(page.locator(".named")).to_have_text(["Good", "morning,", "seat."])
+    await expect(rows.first).to_contain_text("“seat”: may be “Seatadol”.")
+
+    await rows.nth(1).get_by_role("button", name="Leave it").click()
+    await expect(rows).to_have_count(2)
+    await rows.first.get_by_role("button", name="Take it").click()
+    await expect(page.locator(".sheet")).to_contain_text("please take a Seatadol.")
+    await expect(rows).to_have_count(1)
+    await rows.get_by_role("button", name="As heard").click()
+    await expect(page.locator(".sheet")).to_contain_text("Good mourning, please take a Seatadol.")
+    await expect(rows).to_have_count(0)
+    kept = await asked(room, f"/api/v1/sessions/{session_id}/transcript")
+    assert kept["text"].startswith("Good mourning, please take a Seatadol.")
+
+
 ANSWERS = {
     "status": "done",
     "received_at": "2026-01-15T10:00:00+00:00",

@@ -163,9 +163,14 @@ async function microphone(body, again, state) {
     can("record") && !told.session && state.test, state.result);
 }
 
-function trial({ rms_dbfs: rms, text, silent, verdict }) {
+function trial({ level, lost_seconds: lost, speech_seconds: speech, text }) {
+  const { rms_dbfs: rms, silent, clipping } = level;
   return h("p", { class: "hint", role: "status", text: [
-    Number.isFinite(rms) && t("microphone.heard", { level: number(rms) }), silent && t("microphone.room_silent"), text && `“${text}”`, verdict,
+    Number.isFinite(rms) && t("microphone.heard", { level: number(rms) }),
+    silent && t("microphone.room_silent"),
+    clipping && t("microphone.clipping"),
+    lost > 0 && t("microphone.lost", { lost: number(lost, 1) }),
+    text ? t("microphone.understood", { text }) : !silent && t(speech > 0 ? "microphone.not_understood" : "microphone.no_speech"),
   ].filter(Boolean).join(" ") });
 }
 

@@ -84,8 +84,9 @@ export function gapItem({ start_time: start, end_time: end, reason }) {
   return h("li", { class: "gap" }, time(start), h("span", { class: "text", text: t("paper.gap", { span: span(end - start), why }) }));
 }
 
-/* Word by word where the words add up to the line; else the line's text is the truth and goes in whole. */
-export function wordsOf({ text, segments }) {
+/* Word by word where the words add up to the line; else the line's text is the truth and goes in whole.  `marks`: names to
+   be decided about, {first, count}. */
+export function wordsOf({ text, segments }, marks = []) {
   const holder = h("span", { class: "text", dir: "auto" });
   const words = (Array.isArray(segments) ? segments : []).flatMap((segment) => segment?.words ?? []);
   const plain = (string) => string.replace(/\s+/g, " ").trim();
@@ -104,9 +105,12 @@ export function wordsOf({ text, segments }) {
     const space = rest.startsWith(" ") ? " " : "";
     rest = rest.slice(space.length + pieces[i].length);
     sure += space;
-    if (word.probability < UNSURE_WORD) {
+    const named = marks.some(({ first, count }) => i >= first && i < first + count);
+    if (named || word.probability < UNSURE_WORD) {
       flush();
-      holder.append(h("span", { class: "unsure", title: t("paper.unsure", { share: percent(word.probability) }), text: pieces[i] }));
+      holder.append(h("span", {
+        class: named ? "named" : "unsure", title: named ? null : t("paper.unsure", { share: percent(word.probability) }), text: pieces[i],
+      }));
     } else {
       sure += pieces[i];
     }

@@ -15,6 +15,10 @@ export async function people(body, again, state) {
   ]);
   state.form ??= newAccount(again);
   if (body.contains(document.activeElement) && ["INPUT", "SELECT"].includes(document.activeElement.tagName)) return; // somebody is choosing
+  const card = body.closest(".card");
+  card.classList.toggle("asked", pairings.length > 0);
+  // Somebody stands there with a tablet: not below everything else.
+  if (pairings.length > 0 && card.previousElementSibling) card.parentNode.prepend(card);
   fill(body,
     emergencies.map(({ expires_at: until }) => h("p", { class: "remedy", text: t("people.emergency", { until: moment(until) }) })),
     h("h3", { text: t("people.asking") }),

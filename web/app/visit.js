@@ -3,6 +3,7 @@
 import { fill, h, unique } from "./dom.js";
 import { Refusal, ask, post, save, session } from "./api.js";
 import { can } from "./me.js";
+import { marksOf, names } from "./names.js";
 import { confirmed, doing, notice, show } from "./notices.js";
 import { gapItem, wordsOf } from "./paper.js";
 import { chip, spoken } from "./visits.js";
@@ -216,9 +217,10 @@ function lineOf(line, answers = []) {
     return h("li", { class: "line taken" }, time(line), h("span", { class: "text" },
       h("span", { class: "unseen", text: t("edit.taken") }), h("del", { text: line.heard })));
   }
-  const text = changed ? h("span", { class: "text", dir: "auto" }, line.text, " ", original(line.heard)) : wordsOf(line);
+  const text = changed ? h("span", { class: "text", dir: "auto" }, line.text, " ", original(line.heard)) : wordsOf(line, marksOf(line));
   return h("li", { class: `line${changed ? " corrected" : ""}${answers.length ? " cited" : ""}` }, time(line), text,
-    answers.length > 0 && h("div", { class: "answers" }, answers.map(answerCard)));
+    answers.length > 0 && h("div", { class: "answers" }, answers.map(answerCard)),
+    can("amend") && visit.words.open && names(line, visit.id, (chosen) => send(new Map([[line.chunk_index, chosen]]))));
 }
 
 function original(heard) {
@@ -276,9 +278,12 @@ function editor(line) {
   return item;
 }
 
-async function keep() {
+const keep = () => send(visit.changed);
+
+/* Makes these the texts of their lines, by `chunk_index`; the others stay as they are. */
+async function send(changed) {
   const mine = visit;
-  const { words, changed } = mine;
+  const { words } = mine;
   const lines = words.lines
     .map(({ chunk_index: index, heard, text }) => ({ chunk_index: index, heard, text: changed.get(index) ?? text }))
     .filter(({ heard, text }) => text !== heard)
