@@ -282,7 +282,7 @@ async def test_a_day_with_the_box_from_its_first_start_to_a_visit_deleted(
         session = f"/api/v1/sessions/{record['session_id']}"
         async with clinic.here.get(f"{session}/transcript") as answer:
             transcript = await answer.json()
-        assert received == pytest.approx(seconds, abs=1.5)
+        assert received == pytest.approx(seconds, abs=2.5)  # the clicks of a busy machine; the cut is longer
         assert transcript["gaps"] == []
         assert heard_of(said_in_the_cut(), words(transcript["text"])) >= HEARD
 

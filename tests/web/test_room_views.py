@@ -63,6 +63,19 @@ async def test_going_back_to_what_was_heard_is_one_tap(open_page: OpenPage, room
     await expect(page.locator("#edit-count")).to_have_text("")
 
 
+async def test_no_line_is_cut_off_when_a_tablet_is_turned(open_page: OpenPage, room: Daemon) -> None:
+    page = await opened(open_page, room, await visit(room), viewport={"width": 1180, "height": 820})
+    await page.click("#edit")
+    area = page.locator("textarea").first
+    await area.fill(f"{await area.input_value()} And so on, and so on." * 3)
+    hidden = "node => node.scrollHeight - node.clientHeight"
+    assert await area.evaluate(hidden) <= 0
+    await page.set_viewport_size({"width": 400, "height": 820})
+    await page.wait_for_function(
+        "() => [...document.querySelectorAll('textarea')].every((node) => node.scrollHeight <= node.clientHeight)"
+    )
+
+
 async def test_unsaved_corrections_are_not_left_by_accident(open_page: OpenPage, room: Daemon) -> None:
     page = await opened(open_page, room, await visit(room))
     await page.click("#edit")

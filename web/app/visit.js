@@ -252,13 +252,13 @@ function editor(line) {
   const area = h("textarea", {
     id, rows: "1", dir: "auto", value: line.text, "aria-label": t("edit.line", { at: clock(line.start_time) }),
     oninput: () => {
-      fit();
       const text = area.value.replace(/\s+/g, " ").trim();
       if (text === line.text) visit.changed.delete(line.chunk_index);
       else visit.changed.set(line.chunk_index, text);
       item.classList.toggle("corrected", text !== line.heard);
       undo.hidden = text === line.heard;
       visit.place.querySelector("#edit-count").textContent = visit.changed.size ? counted("edit.changed", visit.changed.size) : "";
+      fit();
     },
   });
   const fit = () => {
@@ -274,7 +274,11 @@ function editor(line) {
     },
   });
   const item = h("li", { class: `line edit${line.text === line.heard ? "" : " corrected"}` }, time(line), h("div", { class: "editor" }, area, undo));
-  requestAnimationFrame(fit);
+  let width = 0;
+  new ResizeObserver(() => { // a tablet that is turned: no line may be cut off
+    if (area.clientWidth !== width) requestAnimationFrame(fit);
+    width = area.clientWidth;
+  }).observe(area);
   return item;
 }
 

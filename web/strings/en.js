@@ -197,7 +197,7 @@ export default {
   "visit.approved": "Noted. The text is on its way.",
   "visit.sent": "The text has been sent, so it can be changed no more here.",
   "visit.wordless": "Nothing was said in this visit.",
-  "visit.withdraw": "Consent withdrawn",
+  "visit.withdraw": "Withdraw consent",
   "withdraw.title": "Was consent withdrawn?",
   "withdraw.text": "Nothing of this visit will leave the box any more. What was sent already stays at the centre; ask there.",
   "withdraw.yes": "It was withdrawn",
