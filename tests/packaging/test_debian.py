@@ -358,6 +358,13 @@ def test_a_purge_that_was_told_leaves_nothing(box: Box, told: str):
     assert not (box.root / "etc/ambientd").exists()
 
 
+def test_a_purge_refused_and_then_told_leaves_nothing_either(box: Box):
+    box.used()
+    assert box.run("postrm", "purge").returncode == 1
+    assert box.run("postrm", "purge", AMBIENTD_PURGE_UNDELIVERED="yes").returncode == 0
+    assert not (box.root / "etc/ambientd").exists()
+
+
 def test_what_was_delivered_goes_unasked(box: Box):
     box.used("0")
 
