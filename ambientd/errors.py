@@ -62,6 +62,10 @@ class StoreUnavailable(OperatorError):
     """The database cannot be opened, written, or does not keep its durability promise."""
 
 
+class DoesNotOpen(StoreUnavailable):
+    """Something that was kept sealed does not open, and never will: it was altered, or its key is gone."""
+
+
 class DiskFull(StoreUnavailable):
     """The disk takes nothing more; what was written stays."""
 

@@ -20,9 +20,9 @@ from typing import Any, Final, Protocol, TypeVar
 from ambientd.access.keys import digest, new_id, new_token
 from ambientd.access.passwords import LOG2_N, Passwords, open_passwords
 from ambientd.access.presence import Presence, Presences
-from ambientd.access.roster import Roster
+from ambientd.access.roster import BROKEN_GLASS, Roster
 from ambientd.access.tickets import Tickets
-from ambientd.core.access import Kind, Principal
+from ambientd.core.access import Kind, Principal, includes
 from ambientd.core.people import Account, Device, Login, expired, idle_for
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.store.audit import Audit
@@ -240,14 +240,21 @@ class Gate:
         self.presences.dismiss(lambda each: each.principal.login == login.id, but=but)
 
     async def lock(self, principal: Principal, origin: str, *, but: Presence | None = None) -> None:
-        """Lock a log-in: what it reads is closed, what it records goes on."""
+        """Lock a log-in: what it reads is closed, what it records goes on.
+
+        Raises:
+            ClientError: it is a program's, or by the emergency code: it could not be unlocked.
+        """
         login = self.roster.logins.get(principal.login or "")
-        if login is not None:
-            await self._lock(login, By(principal.id, origin), locked=True)
-            self._hide(login.id, but)
+        if login is None or principal.kind is Kind.EMERGENCY:
+            raise ClientError("cannot_lock", "there is nothing to unlock this with", hint="Log out instead.")
+        await self._lock(login, By(principal.id, origin), locked=True)
+        self._hide(login.id, but)
 
     async def unlock(self, principal: Principal, origin: str, **shown: str) -> None:
-        """Unlock a log-in: ``password`` for an account; ``pin``, or anybody's ``name`` and ``password``, for a device.
+        """Unlock a log-in: by ``password`` that of an account, by ``pin`` that of a device.
+
+        A device's also by ``name`` and ``password`` of an account that may do all the device may.
 
         Raises:
             ClientError: that does not unlock it.
@@ -255,16 +262,34 @@ class Gate:
         login = self.roster.logins.get(principal.login or "")
         if login is None:
             raise ClientError("bad_unlock", "there is nothing to unlock")
-        actor = principal.id
-        if principal.kind is Kind.DEVICE and "pin" in shown:
-            await self._try_pin(login, shown["pin"], origin)
-        else:
-            name = principal.name if principal.kind is Kind.ACCOUNT else shown.get("name", "")
-            actor = (await self.confirm(name, shown.get("password", ""), origin, action="unlock")).id
-        self._wrong_pins.pop(login.id, None)
+        actor = await self.prove(principal, login, origin, action="unlock", **shown)
         await self._lock(login, By(actor, origin), locked=False)
 
-    async def _try_pin(self, login: Login, pin: str, origin: str) -> None:
+    async def prove(
+        self, principal: Principal, login: Login, origin: str, *, action: str, **shown: str
+    ) -> str:
+        """Who it is, by what :meth:`unlock` takes: the id of the account whose password it was, else his own.
+
+        Raises:
+            ClientError: it does not show that.
+        """
+        actor = principal.id
+        if principal.kind is Kind.DEVICE and "pin" in shown:
+            await self._try_pin(login, shown["pin"], origin, action)
+        else:
+            name = principal.name if principal.kind is Kind.ACCOUNT else shown.get("name", "")
+            account = await self.confirm(name, shown.get("password", ""), origin, action=action)
+            if not includes(account.role, principal.role):
+                # Whoever may not read would read as the tablet.
+                await self.audit.record(
+                    actor=account.id, action=action, object=principal.id, origin=origin, outcome="refused"
+                )
+                raise ClientError("forbidden", "your role does not include what this device may do")
+            actor = account.id
+        self._wrong_pins.pop(login.id, None)
+        return actor
+
+    async def _try_pin(self, login: Login, pin: str, origin: str, action: str) -> None:
         self.attempts.check(origin)
         device = self.roster.devices.get(login.principal)
         wrong = self._wrong_pins.get(login.id, 0)
@@ -272,11 +297,11 @@ class Gate:
         # Counted before it is known: a hundred at once are a hundred.
         self._wrong_pins[login.id] = wrong + 1
         if not await self.passwords.matches(pin, device.pin if device and usable else None):
-            await self.failed("unlock", origin, login.principal)
+            await self.failed(action, origin, login.principal)
             raise ClientError(
                 "bad_unlock",
                 "this does not unlock it",
-                hint="After five wrong PINs, or without one, a name and password of this box unlock it.",
+                hint="After five wrong PINs, or without one, somebody who may do as much does, by his password.",
             )
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
@@ -299,9 +324,14 @@ class Gate:
 
     def _locked(self, login: Login) -> bool:
         idle = self.terms.idle
-        if login.principal.startswith("e-"):
+        if login.principal.startswith(BROKEN_GLASS):
             return False  # short, and with nothing to unlock it with
         return login.locked or (idle is not None and idle_for(login.seen_at, self.now()) >= idle)
+
+    def _over(self, principal: Principal, now: datetime) -> bool:
+        """Whether the time of a program's token has run out."""
+        device = self.roster.devices.get(principal.id) if principal.login is None else None
+        return device is not None and expired(device.expires_at, now)
 
     def _hide(self, login_id: str, but: Presence | None = None) -> None:
         self.presences.dismiss(lambda each: each.principal.login == login_id and not each.records, but=but)
@@ -317,6 +347,8 @@ class Gate:
                 self._hide(login.id)
         if over := [each for each in self.roster.logins.values() if now - each.expires_at >= FORGOTTEN]:
             await self.whole(self._forget(over))
+        # What it records goes on to its end, as behind a lock.
+        self.presences.dismiss(lambda each: not each.records and self._over(each.principal, now))
         due = {name: at for name, at in self._seen.items() if name in self.roster.logins}
         if due and min(due.values()) <= now - NOTED:
             self._seen.clear()

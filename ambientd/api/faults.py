@@ -32,6 +32,7 @@ _STATUS = {
     "no_such_pairing": 404,
     "forbidden": 403,
     "locked": 423,
+    "cannot_lock": 409,
     "wrong_host": 421,
     "too_many_requests": 429,
     "no_lan": 404,

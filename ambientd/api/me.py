@@ -115,7 +115,7 @@ async def log_out(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/lock")
 @anybody_known
-@described(Message)
+@described(Message, errors=(409,))
 async def lock(request: web.Request) -> web.Response:
     """Locks the log-in: a recording goes on, everything else waits for ``unlock``."""
     await request.app[SERVICES].gate.lock(caller(request), peer(request), but=presence(request))
@@ -126,7 +126,10 @@ async def lock(request: web.Request) -> web.Response:
 @open_to_all
 @described(Me, body=Unlock, errors=(401, 403, 423))
 async def unlock(request: web.Request) -> web.Response:
-    """Unlocks the log-in: ``password``; for a paired device ``pin``, or the ``name`` and ``password`` of anybody."""
+    """Unlocks the log-in: ``password``; for a paired device ``pin``, or ``name`` and ``password``.
+
+    Those of an account that may do all the device may.
+    """
     _in_private(request)
     principal = caller(request)
     body = await fields(request, "name", "password", "pin")
@@ -156,16 +159,24 @@ async def change_password(request: web.Request) -> web.Response:
 
 @routes.post("/api/v1/me/pin")
 @anybody_known
-@described(Message, body=NewPin)
+@described(Message, body=NewPin, errors=(401, 403))
 async def change_pin(request: web.Request) -> web.Response:
-    """Sets the ``pin`` that unlocks a paired device."""
+    """Sets the ``pin`` that unlocks a paired device; in the place of another only with that, as ``old``.
+
+    Whoever has forgotten it shows ``name`` and ``password`` of an account that may do all the device may.
+    """
     _in_private(request)
-    body, principal = await fields(request, "pin"), caller(request)
+    body, principal = await fields(request, "pin", "old", "name", "password"), caller(request)
     if principal.kind is not Kind.DEVICE or principal.login is None:
         raise ClientError("bad_pin", "only a paired device has a PIN")
-    await request.app[SERVICES].joining.set_pin(
-        principal.id, body.get("pin"), By(principal.id, peer(request))
-    )
+    services, by = request.app[SERVICES], principal.id
+    login, device = (services.gate.roster.logins[principal.login], services.gate.roster.devices[principal.id])
+    if device.pin is not None:
+        # Left alone for a minute, a tablet would else get the PIN of whoever passes, and unlock to him ever after.
+        keys = {"name": "name", "password": "password", "pin": "old"}
+        shown = {name: text(body, key) for name, key in keys.items() if key in body}
+        by = await services.gate.prove(principal, login, peer(request), action="device.pin_set", **shown)
+    await services.joining.set_pin(principal.id, body.get("pin"), By(by, peer(request)))
     return web.json_response({"message": "PIN set"})
 
 

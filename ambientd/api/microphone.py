@@ -18,7 +18,7 @@ from ambientd.api.models.room import MicrophoneStanding, TakeBegun, TakeWanted, 
 from ambientd.api.origin import peer
 from ambientd.api.reach import within_reach
 from ambientd.api.services import SERVICES
-from ambientd.core.access import Permission
+from ambientd.core.access import Permission, Principal, Role
 from ambientd.core.protocol import Wishes, parse_wishes
 from ambientd.core.room import device_fields
 from ambientd.errors import ClientError
@@ -118,7 +118,7 @@ async def discard(request: web.Request) -> web.Response:
 @allows(Permission.RECORD)
 @described(TrialHeard, errors=(409,))
 async def test(request: web.Request) -> web.Response:
-    """Hears five seconds, in memory only: the level, and what was understood."""
+    """Hears five seconds, in memory only: the level, and, except for programs, what was understood."""
     services = request.app[SERVICES]
     recorder = services.recorder
     trial = await recorder.try_out(SECONDS)
@@ -127,7 +127,18 @@ async def test(request: web.Request) -> web.Response:
         actor=actor(request, "client"), action="microphone.tried", origin=peer(request)
     )
     device = recorder.microphone.state.device
-    return web.json_response({**asdict(trial), "device": None if device is None else device_fields(device)})
+    words = {} if _may_hear(caller(request)) else {"text": None, "language": None}
+    return web.json_response(
+        {**asdict(trial), **words, "device": None if device is None else device_fields(device)}
+    )
+
+
+def _may_hear(principal: Principal) -> bool:
+    """Whether somebody is told what the room said in a trial: people are, and the box itself.
+
+    A program is not, though it may record: nobody in the room asked it, and no session shows it.
+    """
+    return principal.is_local or (principal.login is not None and principal.role is not Role.INTEGRATION)
 
 
 def _steered(request: web.Request, permission: Permission) -> tuple[Recorder, str]:

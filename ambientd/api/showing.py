@@ -30,6 +30,9 @@ HARMLESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_SITES: Final = frozenset({"same-origin", "none"})
 """``none``: somebody typed the address, or followed a bookmark."""
 
+SOCKETS: Final = "/ws/"
+"""Below it are the WebSockets, and only there a ticket or a token in the address is looked at."""
+
 BACKGROUND: Final = "Ambientd-Background"
 """A page that asks again by itself says so with this header: only a person's doings keep a log-in from being locked."""
 
@@ -42,7 +45,7 @@ def identify(request: web.Request, gate: Gate) -> Principal | None:
     if header is not None:
         scheme, _, token = header.partition(" ")
         return gate.by_token(token.strip()) if scheme.lower() == "bearer" else None
-    if is_socket(request):
+    if is_socket(request) and request.path.startswith(SOCKETS):
         if (ticket := request.query.get("ticket")) is not None:
             return gate.by_ticket(ticket, purpose_of(request), *cookies(request))
         token = request.query.get("token", "")
@@ -59,7 +62,7 @@ def counts_as_use(request: web.Request) -> bool:
 
 def purpose_of(request: web.Request) -> str:
     """What a WebSocket is for: the word behind ``/ws/``."""
-    return request.path.split("/")[2]
+    return request.path.removeprefix(SOCKETS).partition("/")[0]
 
 
 def cookies(request: web.Request) -> tuple[str | None, ...]:

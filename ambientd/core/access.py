@@ -156,6 +156,11 @@ def permissions(role: Role) -> list[Permission]:
     return [permission for permission in Permission if permission in GRANTS[role]]
 
 
+def includes(role: Role, other: Role) -> bool:
+    """Whether a role may do everything that the other may, as far as it."""
+    return all(GRANTS[role].get(permission, 0) >= reach for permission, reach in GRANTS[other].items())
+
+
 def reaches_all(principal: Principal, permission: Permission, *, shared: bool) -> bool:
     """Whether a permission goes over everybody's sessions.  ``shared``: whether clinicians share visits."""
     reach = GRANTS[principal.role].get(permission)

@@ -4,7 +4,8 @@
             and the reason is told.  Nothing here stops the start.
     Rule 2  The box's own is made anew in time, when the machine has an address or a name it lacks, and when the clock
             turns out to have been wrong.  New connections have the new one; those that are open keep theirs.
-    Rule 3  The authority is made once.  Every tablet would have to be visited again, so only a person replaces it.
+    Rule 3  The authority is made once.  Every tablet would have to be visited again, so only a person replaces it; or
+            nobody could ever use it again.  That the store cannot be read just now is no such reason.
 
 In the folder: ``authority.pem`` (public), ``own.pem`` and ``imported.pem`` (0600: certificate, chain and key).  The
 authority's key is not among them: whoever keeps it seals it.
@@ -27,7 +28,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
 from ambientd.core.network import Certificate, Standing
-from ambientd.errors import OperatorError
+from ambientd.errors import DoesNotOpen, OperatorError
 from ambientd.security.authority import (
     LEAF_LIFE,
     Authority,
@@ -61,7 +62,12 @@ class Safe(Protocol):
     """Where the authority's key is kept, sealed."""
 
     async def get(self, name: str) -> bytes | None:
-        """What is kept under that name, if anything; raises :class:`OperatorError` if it cannot be opened."""
+        """What is kept under that name, if anything.
+
+        Raises:
+            DoesNotOpen: it never will.
+            OperatorError: it cannot be read now.
+        """
         ...
 
     async def keep(self, name: str, content: bytes) -> None:
@@ -90,7 +96,7 @@ class Certificates:
         self._seen: dict[Path, tuple[int, int] | None] = {}
         self._changing = asyncio.Lock()
         self.context: ssl.SSLContext | None = None
-        """What to serve a new connection with; ``None`` only before the first look."""
+        """What to serve a new connection with; ``None`` only until a look could read the authority."""
         self.standing: Standing | None = None
         self.fault: str | None = None
         """What is wrong with the box's own certificate, and what to do; ``None`` while nothing is."""
@@ -131,8 +137,10 @@ class Certificates:
         """
         async with self._changing:
             try:
-                if authority or self._authority is None:
+                if authority:
                     self._authority = await self._make_authority()
+                elif self._authority is None:
+                    self._authority = await self._open_authority()
                 self._make_own(self._authority)
                 self._choose()
                 self._seen = self._stamps()
@@ -152,8 +160,9 @@ class Certificates:
                 authority = read_authority(kept)
                 self._publish(authority)
                 return authority
-        except (OperatorError, ValueError) as error:
-            # The start must not fail for it, and tablets refuse either way.
+        except (DoesNotOpen, ValueError) as error:
+            # It never will, and tablets refuse either way.  A store that cannot be read now is another matter: what is
+            # kept there is good, and looked for again.
             logger.error(  # noqa: TRY400 - nothing to trace
                 "the certificate authority cannot be opened: a new one is made, which every tablet must install",
                 extra={"error": error},

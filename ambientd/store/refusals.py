@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ambientd.errors import AmbientError, ClientError, StoreUnavailable
+from ambientd.errors import AmbientError, ClientError, DoesNotOpen
 
 
 class SessionExists(ClientError):
@@ -141,7 +141,7 @@ class LineOutOfOrder(AmbientError):
         super().__init__(f"Line {index} of session {session_id} came where {expected} was due.")
 
 
-class SealBroken(StoreUnavailable):
+class SealBroken(DoesNotOpen):
     """Something stored does not open: it was altered, moved to another place, or its key is gone."""
 
     def __init__(self, session_id: str, table: str) -> None:

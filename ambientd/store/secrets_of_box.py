@@ -41,14 +41,22 @@ class Secrets:
         self._copies = copies
 
     async def get(self, name: str) -> bytes | None:
-        """What is kept under that name, if anything; from the copy if the database has none.
+        """What is kept under that name, if anything; from the copy if the database has none, or none that opens.
 
         Raises:
-            StoreUnavailable: the file cannot be read, or the value was altered.
+            SealBroken: neither opens.
+            StoreUnavailable: the file cannot be read.
         """
         found = await self._database.query(lambda connection: fact(connection, _MARK + name))
         if found is not None:
-            content = self._database.vault.open_secret(name, base64.b64decode(found))
+            try:
+                content = self._database.vault.open_secret(name, base64.b64decode(found))
+            except (SealBroken, ValueError) as error:  # ValueError: it is not even base64
+                copied = self._copied(name)
+                if copied is None:
+                    raise SealBroken(name, "box_facts") from error
+                await self.keep(name, copied)
+                return copied
             self._copy(name, content)
             return content
         copied = self._copied(name)

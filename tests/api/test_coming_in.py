@@ -391,6 +391,23 @@ class TestRevoked:
         assert (await program.get("/api/v1/sessions"))[0] == 401
         assert await closed_with(await program.socket("/ws/transcribe")) == (1008, "Authentication failed")
 
+    async def test_a_token_that_has_ended_reads_no_more_and_what_it_records_goes_on(self, lan):
+        clock = Clock()
+        box = await lan(clock=clock)
+        program = await box.program()
+        recording = await program.connect("/ws/transcribe/visit-1")
+        session_id = (await recording.receive_json())["session_id"]
+        reading = await program.connect(f"/ws/listen/{session_id}")
+        assert (await reading.receive_json())["type"] == "listening"
+        clock.later(days=364)
+        await box.box.gate.sweep()
+        assert not reading.closed
+        clock.later(days=1)
+        await box.box.gate.sweep()
+        assert (await closed_with(reading))[0] == 1008
+        await recording.send_json({"type": "ping"})
+        assert (await recording.receive_json())["type"] == "pong"
+
     async def test_nobody_slips_in_while_he_is_put_out(self, lan):
         box = await lan()
         operator, program = await box.operator(), await box.program()
@@ -508,6 +525,26 @@ class TestLock:
         for _ in range(4):
             clock.later(minutes=10)
             assert (await anna.get("/api/v1/sessions"))[0] == 200
+
+    async def test_nor_do_its_tickets_and_sockets(self, lan):
+        clock = Clock()
+        box = await lan(clock=clock)
+        anna = await box.person("clinician")
+        socket = await anna.connect("/ws/transcribe/visit-1")
+        session_id = (await socket.receive_json())["session_id"]
+        for _ in range(2):
+            clock.later(minutes=6)
+            _, shown = await anna.post(
+                "/api/v1/tickets", {"purpose": "listen"}, headers={"Ambientd-Background": "1"}
+            )
+            reading = await anna.socket(f"/ws/listen/{session_id}?ticket={shown['ticket']}")
+            assert (await reading.receive_json())["type"] == "listening"
+        clock.later(minutes=6)
+        assert (await anna.get("/api/v1/sessions"))[0] == 423
+
+    async def test_what_could_not_be_unlocked_is_not_locked(self, lan):
+        status, body = await (await (await lan()).program()).post("/api/v1/lock")
+        assert (status, body["code"]) == (409, "cannot_lock")
 
     async def test_a_password_unlocks_it(self, lan):
         box = await lan()
@@ -645,12 +682,28 @@ class TestPairing:
         await tablet.post("/api/v1/lock")
         assert (await tablet.post("/api/v1/unlock", {"pin": "2581"}))[0] == 401
         assert (await tablet.post("/api/v1/unlock", {"pin": "2580"}))[0] == 200
+        assert (await tablet.post("/api/v1/me/pin", {"pin": "9731"}))[0] == 401
+        assert (await tablet.post("/api/v1/me/pin", {"pin": "9731", "old": "2581"}))[0] == 401
+        assert (await tablet.post("/api/v1/me/pin", {"pin": "9731", "old": "2580"}))[0] == 200
+        by_password = {"pin": "2580", "name": "Anna", "password": PASSWORD}
+        assert (await tablet.post("/api/v1/me/pin", by_password))[0] == 200
         await tablet.post("/api/v1/lock")
         for _ in range(5):
             assert (await tablet.post("/api/v1/unlock", {"pin": "2581"}))[0] == 401
         assert (await tablet.post("/api/v1/unlock", {"pin": "2580"}))[0] == 401
         assert (await tablet.post("/api/v1/unlock", {"name": "Anna", "password": PASSWORD}))[0] == 200
         assert (await tablet.get("/api/v1/me"))[1]["kind"] == "device"
+
+    async def test_who_may_not_read_unlocks_no_tablet_that_may(self, lan):
+        box = await lan()
+        await box.operator()
+        tablet = await self.paired(box)
+        await tablet.post("/api/v1/lock")
+        shown = {"name": "Olga", "password": PASSWORD}
+        status, body = await tablet.post("/api/v1/unlock", shown)
+        assert (status, body["code"]) == (403, "forbidden")
+        assert (await tablet.get("/api/v1/sessions"))[0] == 423
+        assert ("unlock", "refused") in [(row["action"], row["outcome"]) for row in await box.audit()]
 
     async def test_a_hundred_pins_at_once_are_a_hundred(self, lan):
         box = await lan()
@@ -720,6 +773,36 @@ class TestEmergency:
         box = await lan()
         for code in ("", "0" * 32, "(withheld)"):
             assert (await (await box.browser()).post("/api/v1/break-glass", {"code": code}))[0] == 401
+
+    async def test_it_is_not_locked(self, lan):
+        box = await lan()
+        doctor = await box.browser()
+        await doctor.post("/api/v1/break-glass", {"code": await self.sealed(box)})
+        assert (await doctor.post("/api/v1/lock"))[0] == 409
+        assert (await doctor.get("/api/v1/sessions"))[0] == 200
+
+    async def test_a_log_in_of_nobody_known_opens_nothing(self, lan):
+        box = await lan()
+        anna = await box.person("clinician")
+        box.box.gate.roster.accounts.clear()
+        assert (await anna.get("/api/v1/me"))[0] == 401
+
+
+class TestATicketInTheWrongPlace:
+    @pytest.mark.parametrize("path", ["/", "/docs", "/healthz", "/api/v1/me", "/ws"])
+    @pytest.mark.parametrize("shown", ["ticket=x", "token=x"])
+    async def test_is_not_looked_at(self, lan, path, shown):
+        box = await lan(access=Terms(trust_loopback=False))
+        visitor = await box.browser()
+        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade"}
+        status, _ = await visitor.get(f"{path}?{shown}", headers=upgrade)
+        assert status < 500
+
+    async def test_nor_is_a_good_token(self, lan):
+        program = await (await lan()).program()
+        token, program.token = program.token, None
+        headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+        assert (await program.get(f"/api/v1/me?token={token}", headers=headers))[0] == 401
 
 
 class TestWithoutTrustInTheLoopback:

@@ -130,6 +130,24 @@ async def test_a_start_that_says_nonsense_is_refused_before_anything_is_heard(bo
     assert box.microphone.opened == 0
 
 
+@pytest.mark.parametrize(("role", "words"), [("integration", None), ("clinician", "It hurts here.")])
+async def test_a_program_that_tries_it_is_told_no_words(lan, role: str, words: str | None):
+    guarded = await lan(engine=Engine())
+    box = guarded.box
+    who = await (guarded.program() if role == "integration" else guarded.person(role))
+    asking = asyncio.create_task(who.post("/api/v1/microphone/test"))
+    async with asyncio.timeout(5):
+        while not box.microphone.listening:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.02)
+    box.microphone.say(speech(2))
+    box.microphone.say(silence(4))
+    status, told = await asking
+
+    assert (status, told["text"], told["language"] is None) == (200, words, words is None)
+    assert told["speech_seconds"] > 1
+
+
 async def test_a_trial_tells_level_and_words_and_stores_nothing(open_box: Open):
     box = await open_box(engine=Engine())
     asking = asyncio.create_task(post(box, "test"))

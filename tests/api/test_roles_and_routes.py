@@ -101,6 +101,8 @@ async def test_somebody_locked_gets_nothing_but_what_is_open(doors):
 
 def test_what_a_locked_log_in_may_do_is_to_keep_its_recording():
     assert {path for _, path, asked in ROUTES if asked.locked} == {
+        "/api/v1/microphone/pause",
+        "/api/v1/microphone/stop",
         "/api/v1/tickets",
         "/ws/transcribe",
         "/ws/transcribe/{session_id}",

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from ambientd.errors import OperatorError, StoreUnavailable
+from ambientd.errors import DoesNotOpen, OperatorError, StoreUnavailable
 from ambientd.security.authority import Names, issue, make_authority
 from ambientd.security.certificates import Certificates, open_certificates
 from ambientd.security.pairs import CertificateUnusable, check_pair
@@ -26,11 +26,11 @@ class Safe:
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
-        self.locked = False
+        self.refusal: OperatorError | None = None
 
     async def get(self, name: str) -> bytes | None:
-        if self.locked:
-            raise StoreUnavailable("it does not open")
+        if self.refusal is not None:
+            raise self.refusal
         return self.kept.get(name)
 
     async def keep(self, name: str, content: bytes) -> None:
@@ -143,11 +143,27 @@ class TestOwn:
 
     async def test_an_authority_that_does_not_open_is_replaced(self, machine):
         await machine.certificates().look()
-        machine.safe.locked = True
+        machine.safe.refusal = DoesNotOpen("it was altered")
         certificates = machine.certificates()
         await certificates.look()
         assert certificates.context is not None
         assert certificates.fault is None
+
+    async def test_one_that_cannot_be_read_just_now_is_waited_for(self, machine):
+        before = machine.certificates()
+        await before.look()
+        kept = dict(machine.safe.kept)
+        machine.safe.refusal = StoreUnavailable("the disk does not answer")
+        certificates = machine.certificates()
+        await certificates.look()
+        with pytest.raises(StoreUnavailable):
+            await certificates.renew()
+        assert "the disk does not answer" in certificates.fault
+        assert machine.safe.kept == kept
+        machine.safe.refusal = None
+        await certificates.look()
+        assert certificates.fault is None
+        assert certificates.standing.authority == before.standing.authority
 
     async def test_only_a_person_replaces_the_authority(self, machine):
         certificates = machine.certificates()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ambientd.errors import StoreUnavailable
+from ambientd.errors import DoesNotOpen, StoreUnavailable
 from ambientd.store import rotation
 from ambientd.store.database import open_database
 from ambientd.store.facts import fact, remember
@@ -59,6 +59,29 @@ async def test_a_database_that_was_lost_takes_it_from_the_copy(path: Path) -> No
         file.unlink()
     async with open_database(path) as database:
         assert await Secrets(database, path.parent / "tls").get("authority") == SECRET
+
+
+async def test_one_that_does_not_open_any_more_is_taken_from_the_copy(path: Path) -> None:
+    for damaged in ("bm9uc2Vuc2U=", "no base64"):
+        async with open_database(path) as database:
+            secrets = Secrets(database, path.parent / "tls")
+            await secrets.keep("authority", SECRET)
+            await database.transact(
+                lambda connection, damaged=damaged: remember(connection, "sealed:authority", damaged)
+            )
+            assert await secrets.get("authority") == SECRET
+            (path.parent / "tls" / "authority.sealed").unlink()
+            assert await secrets.get("authority") == SECRET
+
+
+async def test_one_of_which_no_copy_opens_either_is_said_to_be_lost(path: Path) -> None:
+    async with open_database(path) as database:
+        secrets = Secrets(database, path.parent / "tls")
+        await secrets.keep("authority", SECRET)
+        (path.parent / "tls" / "authority.sealed").write_bytes(b"nonsense")
+        await database.transact(lambda connection: remember(connection, "sealed:authority", "no base64"))
+        with pytest.raises(DoesNotOpen):
+            await secrets.get("authority")
 
 
 async def test_the_copy_is_sealed_too_and_follows_a_change_of_key(path: Path) -> None:

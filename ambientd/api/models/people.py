@@ -89,9 +89,12 @@ class NewPassword(Model):
 
 
 class NewPin(Model):
-    """The PIN that unlocks a device."""
+    """The PIN that unlocks a device; and, where there is one already, who changes it."""
 
     pin: Name
+    old: Name | None = None
+    name: Name | None = None
+    password: Name | None = None
 
 
 class Purpose(Model):

@@ -97,6 +97,7 @@ class TrialHeard(Model):
     lost_seconds: Seconds
     speech_seconds: Seconds
     level: SoundLevel
-    text: str
-    language: str
+    text: str | None
+    """What was understood; ``None`` for a program."""
+    language: str | None
     device: MicrophoneDevice | None
