@@ -24,7 +24,7 @@ from capture.clocked_child import SAMPLE, counting, playing
 from ambientd.capture.microphone import Choice, Microphone, open_microphone
 from ambientd.capture.process import Child, started
 from ambientd.core.audio import RATE, Samples
-from ambientd.core.microphone import Gap, Sound
+from ambientd.core.microphone import Device, Gap, Hearing, Sound, State
 
 PROGRAM = Path(__file__).parent / "capture" / "clocked_child.py"
 
@@ -118,26 +118,97 @@ async def listen_while_killed(
         microphone.listen() as hearing,
     ):
         killer = asyncio.create_task(_kill(room, account, kills=kills, chance=chance, life=life))
-        ender = asyncio.create_task(_end(killer, microphone, hearing.stop, seconds))
-        position, begun = 0, 0.0
+        ender = asyncio.create_task(_end(killer, microphone, seconds, hearing.stop))
         async for heard in hearing:
-            if isinstance(heard, Gap):
-                _mark(account, position, heard.samples)
-                position += heard.samples
-            else:
-                if not account.captured:
-                    account.first = room.first(heard.samples)
-                    begun = (room.epoch + account.first * SAMPLE) / 1e9
-                truth = room.at(account.first + position, len(heard.samples))
-                account.wrong += int(np.count_nonzero(np.rint(heard.samples * 32_768) != truth))
-                account.captured += len(heard.samples)
-                position += len(heard.samples)
+            _note(account, room, heard)
             await take(heard)
-        account.passed = time.monotonic() - begun
+        account.passed = time.monotonic() - (room.epoch + account.first * SAMPLE) / 1e9
         await asyncio.gather(killer, ender)
         state = microphone.state
         account.restarts, account.told = state.restarts, (state.captured, state.lost)
     return account
+
+
+class Witness:
+    """The room's microphone, and an account of what the second listener gets of it.
+
+    Whoever records keeps the device open with the first.
+    """
+
+    def __init__(self, microphone: Microphone, room: Room) -> None:
+        self.account = Account()
+        self._microphone = microphone
+        self._room = room
+        self._listeners = 0
+
+    @property
+    def state(self) -> State:
+        return self._microphone.state
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        return self._microphone.devices
+
+    @property
+    def alive(self) -> bool:
+        return self._microphone.alive
+
+    async def look(self) -> tuple[Device, ...]:
+        return await self._microphone.look()
+
+    @asynccontextmanager
+    async def listen(self) -> AsyncIterator[Hearing]:
+        self._listeners += 1
+        seen = self._listeners == 2
+        async with self._microphone.listen() as hearing:
+            yield _Seen(hearing, self._note) if seen else hearing
+
+    def _note(self, heard: Sound | Gap | None) -> None:
+        if heard is not None:
+            _note(self.account, self._room, heard)
+        else:
+            state = self.state
+            self.account.told = state.captured, state.lost
+            begun = (self._room.epoch + self.account.first * SAMPLE) / 1e9
+            self.account.passed = time.monotonic() - begun
+
+    async def while_killed(
+        self, *, seconds: float, kills: int, life: tuple[float, float], seed: int = 1
+    ) -> None:
+        """Returns when the process was killed so often, sound comes, and so many seconds have passed."""
+        chance = random.Random(seed)  # noqa: S311  # no secret
+        killer = asyncio.create_task(_kill(self._room, self.account, kills=kills, chance=chance, life=life))
+        await _end(killer, self._microphone, seconds)
+        self.account.restarts = self.state.restarts
+
+
+class _Seen:
+    """A listener's share, noted as it is taken; ``None`` is noted where it ends."""
+
+    def __init__(self, hearing: Hearing, note: Callable[[Sound | Gap | None], None]) -> None:
+        self._hearing = hearing
+        self._note = note
+
+    async def __aiter__(self) -> AsyncIterator[Sound | Gap]:
+        async for heard in self._hearing:
+            self._note(heard)
+            yield heard
+
+    def stop(self) -> None:
+        self._note(None)
+        self._hearing.stop()
+
+
+def _note(account: Account, room: Room, heard: Sound | Gap) -> None:
+    position = account.captured + account.missing
+    if isinstance(heard, Gap):
+        _mark(account, position, heard.samples)
+        return
+    if not account.captured:
+        account.first = room.first(heard.samples)
+    truth = room.at(account.first + position, len(heard.samples))
+    account.wrong += int(np.count_nonzero(np.rint(heard.samples * 32_768) != truth))
+    account.captured += len(heard.samples)
 
 
 def _mark(account: Account, position: int, samples: int) -> None:
@@ -166,7 +237,10 @@ async def _kill(
 
 
 async def _end(
-    killer: asyncio.Task[int], microphone: Microphone, stop: Callable[[], None], seconds: float
+    killer: asyncio.Task[int],
+    microphone: Microphone,
+    seconds: float,
+    stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Stops when the time is up and every kill was done and survived."""
     began = time.monotonic()
