@@ -2,7 +2,8 @@
 
 Rule 1  What is shown is good or it is nothing: a wrong token does not fall back on a cookie.
 Rule 2  A log-in that nobody has touched for a while is locked: its holder is known, and gets nothing until he has
-unlocked it.  What he records goes on; what he reads is closed.
+unlocked it.  What he records goes on; what he reads is closed.  While a visit is recorded, its log-in is in use: two
+people who talk need not touch a screen.
 Rule 3  A right that is taken away is gone when the call returns, from the disk, the memory and the wire.
 Rule 4  Every attempt has a row in the audit, also the one that failed; never what was typed.
 """
@@ -24,6 +25,7 @@ from ambientd.access.roster import BROKEN_GLASS, Roster
 from ambientd.access.tickets import Tickets
 from ambientd.core.access import Kind, Principal, includes
 from ambientd.core.people import Account, Device, Login, expired, idle_for
+from ambientd.core.room import Recording
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.store.audit import Audit
 from ambientd.store.database import Database, settled
@@ -66,6 +68,20 @@ class Unlimited:
 
     def failed(self, address: str) -> None:
         """As above."""
+
+
+class Visit(Protocol):
+    """What somebody records."""
+
+    @property
+    def id(self) -> str:
+        """The session's."""
+        ...
+
+    @property
+    def state(self) -> Recording:
+        """Whether it takes audio."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +138,8 @@ class Gate:
         self._turned_away: dict[tuple[str, str | None], datetime] = {}
         self._seen: dict[str, datetime] = {}
         """Log-ins used since the disk was told."""
+        self._recorded: dict[str, tuple[str, Visit]] = {}
+        """By session: the log-in that records it."""
 
     def by_token(self, token: str) -> Principal | None:
         """Who shows a token: a program, or whoever broke the glass."""
@@ -168,8 +186,17 @@ class Gate:
 
     def touch(self, principal: Principal) -> None:
         """Somebody has just used his log-in."""
-        login = self.roster.logins.get(principal.login or "")
-        if login is not None and not principal.locked:
+        if principal.login is not None and not principal.locked:
+            self._use(principal.login)
+
+    def records(self, principal: Principal, visit: Visit) -> None:
+        """Somebody has begun to record, or goes on: his log-in is not idle while that takes audio."""
+        if principal.login is not None:
+            self._recorded[visit.id] = (principal.login, visit)
+
+    def _use(self, login_id: str) -> None:
+        login = self.roster.logins.get(login_id)
+        if login is not None and not login.locked:
             now = self.now()
             self.roster.put_login(replace(login, seen_at=now))
             self._seen[login.id] = now
@@ -339,6 +366,11 @@ class Gate:
     async def sweep(self) -> None:
         """Lock what has been idle, close what has ended, and note what was used: once."""
         now = self.now()
+        for session_id, (login_id, visit) in [*self._recorded.items()]:
+            if visit.state is Recording.ENDED:
+                del self._recorded[session_id]
+            elif visit.state is Recording.RECORDING:
+                self._use(login_id)
         for login in [*self.roster.logins.values()]:
             if expired(login.expires_at, now):
                 self._hide(login.id)

@@ -139,6 +139,15 @@ async def unlock(request: web.Request) -> web.Response:
     return web.json_response(_told(request, principal) | {"locked": False})
 
 
+@routes.post("/api/v1/me/seen")
+@anybody_known
+@described(Message)
+async def seen(_request: web.Request) -> web.Response:
+    """Somebody is at work at this browser without asking for anything: it is not locked for being idle."""
+    # The access layer has noted it, as it notes every request that a person makes.
+    return web.json_response({"message": "Noted"})
+
+
 @routes.post("/api/v1/me/password")
 @anybody_known
 @described(Message, body=NewPassword)

@@ -69,6 +69,7 @@ async def start(request: web.Request) -> web.Response:
             origin=peer(request),
         )
     )
+    request.app[SERVICES].gate.records(caller(request), session)
     return web.json_response({"session_id": session.id}, status=201)
 
 

@@ -76,6 +76,7 @@ async def transcribe(request: web.Request) -> web.WebSocketResponse:
         services.registry.faults[code_of(error)] += 1
         await refuse(socket, error)
         return socket
+    services.gate.records(caller(request), session)
     # From here on no frame of an older connection is taken, so what the greeting tells stays true.
     hold = session.attach()
     listener = session.hub.subscribe(_wanted(request))

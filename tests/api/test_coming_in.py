@@ -460,7 +460,7 @@ class TestRevoked:
 
 
 class TestLock:
-    async def test_a_browser_that_nobody_touches_is_locked_and_its_recording_goes_on(self, lan):
+    async def test_a_browser_that_nobody_touches_is_locked_and_its_paused_recording_stays(self, lan):
         clock = Clock()
         box = await lan(clock=clock, access=Terms(idle=timedelta(minutes=15)))
         anna = await box.person("clinician")
@@ -468,6 +468,9 @@ class TestLock:
         session_id = (await recording.receive_json())["session_id"]
         reading = await anna.connect(f"/ws/listen/{session_id}")
         assert (await reading.receive_json())["type"] == "listening"
+        await recording.send_json({"type": "pause"})
+        while (await recording.receive_json())["type"] != "recording":
+            pass
         clock.later(minutes=15)
         await box.box.gate.sweep()
         assert (await closed_with(reading))[0] == 1008
@@ -482,6 +485,37 @@ class TestLock:
             "object": (await anna.get("/api/v1/me"))[1]["id"],
             "outcome": "ok",
         } in (await box.audit())
+
+    async def test_whoever_records_is_not_locked_until_he_has_ended_and_gone(self, lan):
+        clock = Clock()
+        box = await lan(clock=clock, access=Terms(idle=timedelta(minutes=15)))
+        anna = await box.person("clinician")
+        elsewhere = await box.person("clinician", "Bert")
+        recording = await anna.connect("/ws/transcribe/visit-1")
+        await recording.receive_json()
+        for _ in range(20):
+            clock.later(minutes=1)
+            await box.box.gate.sweep()
+        assert (await anna.get("/api/v1/me"))[1]["locked"] is False
+        assert (await elsewhere.get("/api/v1/me"))[1]["locked"] is True
+        await recording.send_json({"type": "end_session"})
+        while (await recording.receive_json())["type"] != "session_ended":
+            pass
+        clock.later(minutes=14)
+        await box.box.gate.sweep()
+        assert (await anna.get("/api/v1/me"))[1]["locked"] is False
+        clock.later(minutes=2)
+        await box.box.gate.sweep()
+        assert (await anna.get("/api/v1/me"))[1]["locked"] is True
+
+    async def test_a_touch_keeps_it_open(self, lan):
+        clock = Clock()
+        anna = await (await lan(clock=clock)).person("clinician")
+        for _ in range(3):
+            clock.later(minutes=10)
+            assert (await anna.post("/api/v1/me/seen"))[0] == 200
+        clock.later(minutes=16)
+        assert (await anna.post("/api/v1/me/seen"))[0] == 423
 
     async def test_a_locked_browser_takes_its_recording_up_again_and_begins_none(self, lan):
         box = await lan()

@@ -120,3 +120,22 @@ async def test_a_locked_screen_still_pauses_and_stops_what_it_records(
     assert (await clinic.microphone())["session"] is None
     await unlock(page, clinic)
     await expect(page.locator(".done")).to_be_visible()
+
+
+async def test_a_touch_is_told_and_who_touches_nothing_meets_the_lock(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    async for clinic in clinic_at(tmp_path, AMBIENTD_ACCESS__IDLE_LOCK="8"):
+        page = await clinic.page(open_page)
+        for _ in range(6):
+            await asyncio.sleep(2)
+            await page.click("#start-title")
+        assert await page.get_attribute("body", "data-view") == "now"
+        await page.check("#consent")
+        await page.click("#start")
+        await expect(page.locator("#bar")).to_have_attribute("data-phase", "recording")
+        await asyncio.sleep(14)  # two people talk: nobody touches it
+        assert await page.get_attribute("body", "data-view") == "now"
+        await page.click("#bar-stop")
+        await expect(page.locator(".done")).to_be_visible()
+        await expect(page.locator("#entry h1")).to_have_text("Locked", timeout=40_000)

@@ -2,7 +2,8 @@
 
 import { fill, h, labelled, tell } from "./dom.js";
 import { Refusal, ask, post } from "./api.js";
-import { notice } from "./notices.js";
+import { confirmed, notice } from "./notices.js";
+import { busy } from "./recorder.js";
 import { t } from "./text.js";
 
 const ASK_EVERY_MS = 2000;
@@ -110,7 +111,7 @@ function waiting() {
     }
     asking = null;
     if (status === "approved") {
-      done();
+      done({ paired: true });
       return;
     }
     welcome();
@@ -162,6 +163,12 @@ async function locked() {
   page(t("lock.title"), t("lock.text", { name: who.name ?? "" }),
     device && who.pin && form([pin], t("lock.go"), unlock),
     form(device ? [name, password] : [password], t(device && who.pin ? "lock.go_password" : "lock.go"), unlock),
+    device && !busy() && link(t("lock.pair"), async () => {
+      const sure = await confirmed({ title: t("lock.pair_title"), text: t("lock.pair_text"), yes: t("lock.pair") });
+      if (!sure) return;
+      await quiet("/api/v1/logout").catch(() => null);
+      welcome();
+    }),
     !device && link(t("lock.other"), async () => {
       await quiet("/api/v1/logout").catch(() => null);
       logIn();

@@ -11,6 +11,7 @@ import { loadStrings, t } from "./text.js";
 
 const NEEDS = { now: "record", visits: "read", box: "see_box" };
 const IDLE_CHECK_MS = 15000;
+const TOUCH_MS = 60000;
 let views = [];
 let shut = false; // whether the way in is shown instead of the views
 
@@ -76,7 +77,7 @@ function showPerson() {
   fill($("person"), !me.local && [
     h("span", { class: "person-name", dir: "auto", text: me.name }),
     me.kind === "device" && me.pin === false && h("button", { id: "set-pin", class: "quiet", text: t("pin.set"), onclick: setPin }),
-    h("button", { id: "lock", class: "quiet", text: t("lock.now"), onclick: act("/api/v1/lock") }),
+    me.kind !== "emergency" && h("button", { id: "lock", class: "quiet", text: t("lock.now"), onclick: act("/api/v1/lock") }),
     me.kind === "account" && h("button", { id: "log-out", class: "quiet", text: t("entry.out"), onclick: async () => {
       if (busy() && recorder.source === "device") failed(new Refusal(409, "busy", t("entry.out_busy")));
       else await act("/api/v1/logout")();
@@ -86,7 +87,7 @@ function showPerson() {
 
 async function setPin() {
   const input = h("input", { type: "password", inputmode: "numeric", autocomplete: "off", maxlength: "12", "aria-label": t("lock.pin") });
-  const sure = await confirmed({ title: t("pin.title"), text: t("pin.text"), yes: t("pin.keep"), extra: input });
+  const sure = await confirmed({ title: t("pin.title"), text: t("pin.text"), yes: t("pin.keep"), no: t("pin.later"), extra: input });
   if (!sure) return;
   try {
     await post("/api/v1/me/pin", { pin: input.value });
@@ -130,14 +131,31 @@ async function showEntry(refusal) {
   $("entry").hidden = false;
   document.body.dataset.view = "entry";
   document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
-  (await import("./entry.js")).openEntry($("entry"), refusal, async () => {
+  (await import("./entry.js")).openEntry($("entry"), refusal, async ({ paired = false } = {}) => {
     const before = me.id;
     shut = false;
     await whoIsHere();
     // What another person had open must not stand in the page of the next; the room's microphone records without it.
     if (built && before && me.id !== before && !(busy() && recorder.source === "device")) location.reload();
     else if (!shut) letIn();
+    // Without one only somebody with an account unlocks it, and whoever works at a tablet may have none.
+    if (paired && !shut && me.kind === "device" && me.pin === false) await setPin();
   });
+}
+
+/* Reading and writing ask the box for nothing, and yet somebody is at work.  Scrolling is not listened to: the text of a
+   visit under way scrolls by itself. */
+let touched = -Infinity;
+function touch() {
+  const every = Math.min(TOUCH_MS, (me.lock_seconds || Infinity) * 250);
+  if (shut || me.local || !me.lock_seconds || performance.now() - touched < every) return;
+  touched = performance.now();
+  post("/api/v1/me/seen").catch((error) => {
+    if (!(error instanceof Refusal)) throw error; // locked: the way in is shown; away: the next touch tells
+  });
+}
+for (const kind of ["pointerdown", "keydown", "wheel", "touchmove"]) {
+  document.addEventListener(kind, touch, { capture: true, passive: true });
 }
 
 /* A log-in that was locked for idleness is shown as locked, not only at the next tap. */

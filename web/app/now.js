@@ -166,7 +166,8 @@ async function look() {
   showSource();
   fill(form.busy, room?.session && notice({
     kind: "warning", text: t("now.room_busy", { since: moment(room.session.started_at, { timeStyle: "short" }) }),
-    action: { label: t("now.join"), act: () => joinRoom(room.session) },
+    // Of somebody else's visit no more is told than that there is one.
+    action: room.session.session_id && { label: t("now.join"), act: () => joinRoom(room.session) },
   }));
 }
 
