@@ -19,6 +19,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 expect.set_options(timeout=15_000)
 
+DEAF = """
+window.sockets = [];
+window.WebSocket = class extends WebSocket {
+  constructor(...given) { super(...given); window.sockets.push(this); }
+};
+"""
+"""Lets a test take away what a socket hears: the last message before a connection broke."""
+
 
 class Clinic:
     """A box with an operator and a clinician."""
@@ -33,9 +41,9 @@ class Clinic:
         async with self.operator.get("/api/v1/microphone") as answer:
             return await answer.json()
 
-    async def page(self, open_page: OpenPage) -> Page:
+    async def page(self, open_page: OpenPage, script: str = "") -> Page:
         """The clinician's page."""
-        page = await open_page(f"{self.box.url}/", may_complain_of="status of 4")
+        page = await open_page(f"{self.box.url}/", may_complain_of="status of 4", script=script)
         await page.click("text=Log in with a name instead")
         await page.fill("[name=name]", "Anna")
         await page.fill("[name=password]", self.password)
@@ -139,3 +147,25 @@ async def test_a_touch_is_told_and_who_touches_nothing_meets_the_lock(
         await page.click("#bar-stop")
         await expect(page.locator(".done")).to_be_visible()
         await expect(page.locator("#entry h1")).to_have_text("Locked", timeout=40_000)
+
+
+async def test_a_recording_that_waits_for_the_unlocking_says_so(clinic: Clinic, open_page: OpenPage) -> None:
+    page = await clinic.page(open_page, DEAF)
+    await page.check("#source-device")
+    await page.check("#consent")
+    await page.click("#start")
+    await expect(page.locator("#bar")).to_have_attribute("data-phase", "recording")
+    async with clinic.operator.get("/api/v1/websocket/sessions") as answer:
+        (session_id,) = (each["session_id"] for each in (await answer.json())["sessions"])
+    await page.click("#lock")
+    await expect(page.locator("#entry h1")).to_have_text("Locked")
+    await page.evaluate("sockets.at(-1).onmessage = null")
+    async with clinic.operator.post(f"/api/v1/websocket/sessions/{session_id}/end") as answer:
+        assert answer.status == 200
+    # What was said after that begins another session, and a locked page begins none.
+    await expect(page.locator("#entry .notice")).to_contain_text("once this page is unlocked")
+    await unlock(page, clinic)
+    await expect(page.locator("#problems")).to_contain_text("goes on as a second one")
+    await expect(page.locator("#problems")).not_to_contain_text("once this page is unlocked")
+    await page.click("#bar-stop")
+    await expect(page.locator(".done")).to_be_visible()

@@ -117,7 +117,7 @@ async function load(body, _again, state) {
   }
   const { charts } = state;
   charts.sessions.add(told.sessions.live);
-  charts.lag.add(told.load.lag_p95);
+  charts.lag.add(told.sessions.live ? told.load.lag_p95 : null); // without a visit there is no text to be late
   charts.engine.add(told.load.utilisation);
   if (told.cpu) {
     const at = performance.now() / 1000;

@@ -24,8 +24,9 @@ export class Chart {
     this.node = h("figure", { class: "chart" }, h("figcaption", {}, h("span", { text: name }), this.now), this.svg, this.top);
   }
 
+  /* `null`: there is nothing to measure. */
   add(value) {
-    this.values.push(value);
+    this.values.push(value ?? 0);
     if (this.values.length > POINTS) this.values.shift();
     const most = Math.max(this.least, ...this.values);
     const points = this.values.map((each, i) => {
@@ -35,7 +36,7 @@ export class Chart {
     this.line.setAttribute("points", points.join(" "));
     const left = WIDTH - (this.values.length - 1) * (WIDTH / (POINTS - 1));
     this.area.setAttribute("points", `${left.toFixed(1)},${HEIGHT} ${points.join(" ")} ${WIDTH},${HEIGHT}`);
-    this.now.textContent = this.say(value);
-    this.top.textContent = this.say(most);
+    this.now.textContent = value === null ? "–" : this.say(value);
+    this.top.textContent = this.values.some(Boolean) ? this.say(most) : "";
   }
 }

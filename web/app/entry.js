@@ -3,7 +3,7 @@
 import { fill, h, labelled, tell } from "./dom.js";
 import { Refusal, ask, post } from "./api.js";
 import { confirmed, notice } from "./notices.js";
-import { busy } from "./recorder.js";
+import { busy, recorder, watch } from "./recorder.js";
 import { t } from "./text.js";
 
 const ASK_EVERY_MS = 2000;
@@ -144,6 +144,14 @@ function breakGlass() {
     link(t("cancel"), logIn));
 }
 
+/* What is wrong with the recording that goes on behind the lock: the view that tells it is not shown. */
+const behind = h("div", { class: "notices" });
+const showBehind = () => fill(behind, [...recorder.problems.values()].filter(({ key }) => key.startsWith("connection."))
+  .map(({ kind, text }) => notice({ kind, text })));
+watch((what) => {
+  if (what === "problem") showBehind();
+});
+
 /* A paired tablet is unlocked by its PIN, or by anybody's name and password; a person by his password. */
 async function locked() {
   let who = {};
@@ -160,7 +168,8 @@ async function locked() {
   const name = { name: "name", label: t("entry.name"), autocomplete: "username" };
   const pin = { name: "pin", type: "password", label: t("lock.pin"), mode: "numeric" };
   const device = who.kind === "device";
-  page(t("lock.title"), t("lock.text", { name: who.name ?? "" }),
+  showBehind();
+  page(t("lock.title"), t("lock.text", { name: who.name ?? "" }), behind,
     device && who.pin && form([pin], t("lock.go"), unlock),
     form(device ? [name, password] : [password], t(device && who.pin ? "lock.go_password" : "lock.go"), unlock),
     device && !busy() && link(t("lock.pair"), async () => {

@@ -13,7 +13,7 @@ export const KEPT_AT_MOST = 900 * BYTES; // 29 MB: a quarter of an hour without 
 const SLOWEST_TRY_MS = 5000;
 
 export class Link {
-  /* `on`: message(object), up(), down(), lost(seconds), moved(id), over(code, reason, fault),
+  /* `on`: message(object), up(), down(), shut(), lost(seconds), moved(id), over(code, reason, fault),
      opened(id, token).
      `wishes`: fields of `configure`, sent at the start of each session.  `query`: of the address. */
   constructor(on, wishes, query) {
@@ -189,7 +189,8 @@ export class Link {
       this.on.over(code, reason, this.fault);
       return;
     }
-    if (was) this.on.down();
+    if (this.fault === "locked" || this.fault === "unauthenticated") this.on.shut();
+    else if (was) this.on.down();
     if (again && this.fault === "session_exists") this.renew();
     else if (code === 1000) this.renew(); // ended, and its last message was not heard
     else this.retry();
@@ -210,7 +211,12 @@ export class Link {
         return;
       }
       there = 2 * record.metrics.received_samples;
-    } catch {
+    } catch (error) {
+      if (error instanceof Refusal && [401, 423].includes(error.status)) { // it will tell once this page is unlocked
+        this.on.shut();
+        setTimeout(() => this.renew(), SLOWEST_TRY_MS);
+        return;
+      }
       // what was acknowledged last is the best that is known; some words may then stand in both
     }
     if (this.last && this.sentBytes <= there) { // it was to end, and it has

@@ -121,7 +121,11 @@ async function openDevice(deviceId, wishes, ephemeral, before) {
           setPhase("recording");
         }
       },
-      up: () => well("connection.lost"),
+      up: () => ["connection.lost", "connection.unlock"].forEach(well),
+      shut: () => {
+        well("connection.lost");
+        problem("connection.unlock", "warning", { minutes: Math.floor(KEPT_AT_MOST / 32000 / 60) });
+      },
       down: () => problem("connection.lost", "warning", { minutes: Math.floor(KEPT_AT_MOST / 32000 / 60) }),
       lost: (seconds) => problem("connection.gap", "warning", { seconds: Math.round(seconds) }),
       moved: (id) => {
@@ -307,7 +311,7 @@ function reasonKey(code, fault) {
 function finish() {
   if (counted.at !== null) counted = { seconds: elapsed(), at: null };
   setLevel(null);
-  ["connection.lost", "connection.room", "connection.locked", "microphone.room", "microphone.room_silent"].forEach(well);
+  ["connection.lost", "connection.unlock", "connection.room", "connection.locked", "microphone.room", "microphone.room_silent"].forEach(well);
   wakeLock?.release();
   wakeLock = null;
   setPhase("ended");

@@ -116,6 +116,7 @@ export default {
   "connection.second": "Die Verbindung fehlte lange, und der Besuch wurde dort beendet. Er geht als zweiter weiter; nichts ist verloren.",
   "connection.room": "Keine Verbindung zum Gerät. Das Mikrofon des Zimmers nimmt weiter auf; diese Seite zeigt es wieder, sobald sie kann.",
   "connection.locked": "Das Mikrofon des Zimmers nimmt weiter auf. Entsperren Sie, um zu sehen, was es hört.",
+  "connection.unlock": "Das Gerät nimmt den Ton wieder an, sobald diese Seite entsperrt ist. Bis dahin geht die Aufnahme hier weiter, bis zu {minutes} Minuten.",
   "connection.taken": "Dieser Besuch geht in einem anderen Fenster weiter.",
   "told": "{message}",
 

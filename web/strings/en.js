@@ -117,6 +117,7 @@ export default {
   "connection.second": "The connection was away for long, and the visit was ended there. It goes on as a second one; nothing is lost.",
   "connection.room": "No connection to the box. The room's microphone goes on recording; this page shows it again as soon as it can.",
   "connection.locked": "The room's microphone goes on recording. Unlock to see what it hears.",
+  "connection.unlock": "The box takes the sound again once this page is unlocked. Until then recording goes on here, for up to {minutes} minutes.",
   "connection.taken": "This visit goes on in another window.",
   "told": "{message}",
 
