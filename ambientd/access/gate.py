@@ -41,6 +41,9 @@ SWEEP: Final = 5.0
 NOTED: Final = timedelta(seconds=60)
 """How far behind the disk may be in knowing when a log-in was last used."""
 
+MOST_NOTED: Final = 200
+"""Refusals noted in a minute, of all: whoever has many addresses does not fill the disk with rows."""
+
 FORGOTTEN: Final = timedelta(days=30)
 """How long a log-in that has ended is still on record: a clock that was wrong for a while must not end any for good."""
 
@@ -176,13 +179,29 @@ class Gate:
 
     def turned_away(self, principal: Principal, what: str | None, origin: str) -> None:
         """Note that somebody asked for what his role does not include; the same again is noted once a minute."""
+        self._note(principal.id, what, origin, "refused", (principal.id, what))
+
+    def stranger(self, reason: str, what: str | None, origin: str) -> None:
+        """Note that somebody unknown was refused, or sent here by a foreign page; once a minute from each address."""
+        self._note("client", what, origin, reason, (reason, origin))
+
+    def wrong_token(self, token: str, what: str | None, origin: str) -> None:
+        """Note a token that opens nothing; one the box never gave is a guess, and counts as a wrong password does."""
+        if not self.roster.gave(token):
+            self.attempts.failed(origin)
+        self.stranger("bad_token", what, origin)
+
+    def _note(
+        self, actor: str, what: str | None, origin: str, outcome: str, key: tuple[str, str | None]
+    ) -> None:
         now = self.now()
-        if now - self._turned_away.get((principal.id, what), now - NOTED) >= NOTED:
-            self._turned_away = {key: at for key, at in self._turned_away.items() if now - at < NOTED}
-            self._turned_away[principal.id, what] = now
-            self.audit.note(
-                actor=principal.id, action="access", object=what, origin=origin, outcome="refused"
-            )
+        if now - self._turned_away.get(key, now - NOTED) < NOTED:
+            return
+        self._turned_away = {each: at for each, at in self._turned_away.items() if now - at < NOTED}
+        if len(self._turned_away) >= MOST_NOTED:
+            return
+        self._turned_away[key] = now
+        self.audit.note(actor=actor, action="access", object=what, origin=origin, outcome=outcome)
 
     def touch(self, principal: Principal) -> None:
         """Somebody has just used his log-in."""

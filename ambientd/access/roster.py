@@ -83,6 +83,10 @@ class Roster:
         login = self.logins.get(self._cookies.get(digest(cookie), "")) if cookie else None
         return None if login is None or expired(login.expires_at, now) else login
 
+    def gave(self, token: str) -> bool:
+        """Whether that is a token of the box's own, also one that has ended or was taken back."""
+        return digest(token) in self._tokens or digest(token) in self._cookies
+
     def program(self, token: str, now: datetime) -> Principal | None:
         """The program whose token this is."""
         device = self.devices.get(self._tokens.get(digest(token), ""))

@@ -16,12 +16,13 @@ from typing import Final
 
 from aiohttp import web
 
+from ambientd.access.gate import Gate
 from ambientd.access.presence import Presence
 from ambientd.api.farewell import refuse
 from ambientd.api.network import count_token, is_socket, turn_away
 from ambientd.api.origin import check_origin, peer
 from ambientd.api.services import SERVICES
-from ambientd.api.showing import counts_as_use, identify
+from ambientd.api.showing import counts_as_use, identify, shown_by
 from ambientd.core.access import Permission, Principal
 from ambientd.core.protocol import CLOSE_POLICY
 from ambientd.errors import AmbientError, ClientError
@@ -119,9 +120,8 @@ async def access(request: web.Request, handler: Answer) -> web.StreamResponse:
     asked = need(request.match_info.handler)
     if asked is None:
         raise AmbientError("this route does not say whom it answers")
-    check_origin(request)
     gate = request.app[SERVICES].gate
-    principal = identify(request, gate)
+    principal = _recognise(request, gate)
     if principal is not None:
         request[_PRINCIPAL] = principal
     if asked.permissions:
@@ -142,6 +142,23 @@ async def access(request: web.Request, handler: Answer) -> web.StreamResponse:
     with gate.presences.enter(principal, partial(_cut, request), records=records) as here:
         request[_PRESENCE] = here
         return await handler(request)
+
+
+def _recognise(request: web.Request, gate: Gate) -> Principal | None:
+    """Who calls; what is no good leaves a trace, and whoever shows nothing has not tried."""
+    try:
+        check_origin(request)
+    except web.HTTPForbidden:
+        gate.stranger("foreign_page", _route(request), peer(request))
+        raise
+    principal = identify(request, gate)
+    if principal is None:
+        token, ticket = shown_by(request)
+        if token:
+            gate.wrong_token(token, _route(request), peer(request))
+        elif ticket:
+            gate.stranger("bad_ticket", _route(request), peer(request))
+    return principal
 
 
 def _check(request: web.Request, principal: Principal | None, asked: Need) -> None:

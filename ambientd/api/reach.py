@@ -11,6 +11,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from ambientd.api.access import caller
+from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES
 from ambientd.core.access import Permission, Principal, reaches, reaches_all
 from ambientd.core.protocol import check_session_id
@@ -44,6 +45,8 @@ async def stored(request: web.Request, permission: Permission) -> SessionRecord:
     for record in found:
         if record is not None and within_reach(request, permission, record.owner):
             return record
+    if any(record is not None for record in found):
+        _note(request)
     raise NoSuchSession
 
 
@@ -58,7 +61,14 @@ def live(request: web.Request, permission: Permission) -> Session:
         session = registry.find(session_id)
         if session is not None and within_reach(request, permission, session.owner):
             return session
+        if session is not None:
+            _note(request)
     raise ClientError("no_such_session", "no live session has this id")
+
+
+def _note(request: web.Request) -> None:
+    """Somebody named a session of another's: he learns nothing of it, and the audit does."""
+    request.app[SERVICES].gate.turned_away(caller(request), request.match_info["session_id"], peer(request))
 
 
 def within_reach(request: web.Request, permission: Permission, owner: str) -> bool:

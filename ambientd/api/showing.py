@@ -55,6 +55,15 @@ def identify(request: web.Request, gate: Gate) -> Principal | None:
     return gate.by_cookies(*cookies(request))
 
 
+def shown_by(request: web.Request) -> tuple[str, str]:
+    """The token and the ticket that a request shows, good or not; empty for none."""
+    if (header := request.headers.get("Authorization")) is not None:
+        return header.partition(" ")[2].strip(), ""
+    if is_socket(request) and request.path.startswith(SOCKETS):
+        return request.query.get("token", ""), request.query.get("ticket", "")
+    return "", ""
+
+
 def counts_as_use(request: web.Request) -> bool:
     """Whether a person is behind a request: a page opens sockets by itself too, and of the rest says what it is."""
     return not is_socket(request) and BACKGROUND not in request.headers

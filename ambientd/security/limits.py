@@ -33,8 +33,8 @@ MOST_BANS: Final = 10_000
 def rates(*, streams: int, requests: int) -> Mapping[Rate, tuple[RateLimitItem, ...]]:
     """How much of each is allowed to one address."""
     return {
-        # A page opens six connections, and a program without keep-alive one for each request.
-        Rate.CONNECT: (RateLimitItemPerMinute(240),),
+        # A page opens six connections, and a program without keep-alive one for each request it may make.
+        Rate.CONNECT: (RateLimitItemPerMinute(max(240, requests)),),
         # Ten a minute is what the seed protocol promises its clients.
         Rate.STREAM: (RateLimitItemPerMinute(streams),),
         # A tablet at the edge of the wireless network comes back again and again, in the middle of a visit.

@@ -83,6 +83,56 @@ class TestWithoutToken:
         assert (closed.data, closed.extra) == (1008, "Authentication failed")
 
 
+class TestOnRecord:
+    """Who is refused leaves a row in the audit."""
+
+    async def test_a_wrong_token_does_and_counts_as_a_wrong_password(self, guest):
+        for _ in range(5):
+            assert (await guest.get("/api/v1/sessions", headers={"Authorization": "Bearer guess"}))[0] == 401
+        async with aiohttp.ClientSession() as http:
+            await http.ws_connect(guest.url + "/ws/transcribe?token=guess", ssl=guest.trust)
+            await http.ws_connect(guest.url + "/ws/transcribe?ticket=old", ssl=guest.trust)
+        assert await refusals(guest.box) == ["bad_token", "bad_ticket"]
+        assert (await guest.ask("POST", "/api/v1/login", json={"name": "Anna", "password": "x"}))[0] == 429
+
+    async def test_one_the_box_gave_and_took_back_is_no_guess(self, lan):
+        box = await lan()
+        program = await box.program()
+        (device,) = box.box.gate.roster.devices
+        async with box.box.http.delete(f"{box.box.url}/api/v1/devices/{device}") as answer:
+            assert answer.status == 200
+        guesses = []
+        box.box.gate.attempts = type("Seen", (), {"failed": staticmethod(guesses.append)})()
+        assert (await program.get("/api/v1/sessions"))[0] == 401
+        assert (guesses, await refusals(box.box)) == ([], ["bad_token"])
+
+    async def test_a_foreign_page_does(self, guest):
+        for _ in range(2):
+            status, _, _ = await guest.ask(
+                "POST", "/api/v1/websocket/broadcast", json={"type": "x"}, headers={"Origin": SOMEWHERE}
+            )
+            assert status == 403
+        assert await refusals(guest.box) == ["foreign_page"]
+
+    async def test_so_does_who_names_anothers_session(self, lan):
+        box = await lan()
+        anna, eve = await box.person("clinician", "Anna"), await box.program("integration", "eve")
+        async with await anna.connect("/ws/transcribe/annas-visit") as visit:
+            session_id = (await visit.receive_json())["session_id"]
+        for _ in range(2):
+            assert (await eve.get(f"/api/v1/sessions/{session_id}"))[0] == 404
+            assert (await eve.get("/api/v1/sessions/never-was"))[0] == 404
+        assert await refusals(box.box) == ["refused"]
+        found = [row for row in await box.audit() if row["action"] == "access"]
+        assert [(row["object"], row["outcome"]) for row in found] == [(session_id, "refused")]
+
+
+async def refusals(box: Box) -> list[str]:
+    # Rows that may wait go with the next that may not.
+    await box.gate.audit.record(actor="box", action="test.over")
+    return [row.outcome for row in await box.gate.audit.entries() if row.action == "access"]
+
+
 class TestForeignPages:
     @pytest.mark.parametrize(
         "origin", [SOMEWHERE, "null", "http://localhost", "https://localhost.evil.example"]
@@ -365,8 +415,9 @@ class TestMany:
                 await asyncio.sleep(0.02)
         assert (await guest.get("/healthz"))[0] == 200
 
-    async def test_thousands_of_connections_do_not_disturb_a_visit(self, guest):
+    async def test_thousands_of_connections_do_not_disturb_a_visit(self, open_guest):
         """Ten thousand with AMBIENTD_HOSTILE=full, some hundred else; the visit's answers are timed all the while."""
+        guest = await open_guest(requests_per_minute=240)
         count = 10_000 if os.environ.get("AMBIENTD_HOSTILE") == "full" else 600
         loop = asyncio.get_running_loop()
         delays: list[float] = []

@@ -47,6 +47,7 @@ async def doors(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
         presences=Presences(tasks),
         touch=lambda _principal: None,
         turned_away=lambda principal, what, _origin: refused.append((principal.id, what)),
+        stranger=lambda _reason, _what, _origin: None,
     )
     services: Any = SimpleNamespace(gate=gate)
     app[SERVICES] = services
