@@ -139,7 +139,7 @@ def make(*args: str) -> str:
 def test_help_lists_every_target_for_people() -> None:
     listed = re.findall(r"^make ([\w-]+) +\S", make("help"), re.MULTILINE)
     assert listed == [
-        *("help", "run", "demo", "test", "week", "kills", "unplug"),
+        *("help", "run", "demo", "test", "week", "kills", "unplug", "walk"),
         *("lint", "types", "pages", "bench", "model", "deb", "test-deb", "lock", "clean"),
     ]
 
