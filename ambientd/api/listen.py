@@ -130,6 +130,7 @@ async def _live(session: Session, services: Services, wanted: frozenset[str]) ->
         elapsed=session.duration,
         ephemeral=session.terms.ephemeral,
         live=True,
+        later=session.later,
     )
     ended = False
     async with aclosing(follow(session.hub, services.lines, session.id, wanted=wanted)) as messages:

@@ -26,11 +26,13 @@ class Recording(StrEnum):
     ENDED = "ended"
 
 
-def listening(session_id: str, *, state: Recording, elapsed: float, ephemeral: bool, live: bool) -> Message:
+def listening(
+    session_id: str, *, state: Recording, elapsed: float, ephemeral: bool, live: bool, later: bool = False
+) -> Message:
     """The first message to a listener; the lines that are stored follow.
 
     ``elapsed``: seconds of the session, pauses left out.  ``live``: whether more will come; otherwise the stored
-    session is told and the connection closes.
+    session is told and the connection closes.  ``later``: it is only recorded, and transcribed when the box is idle.
     """
     return {
         "type": "listening",
@@ -39,6 +41,7 @@ def listening(session_id: str, *, state: Recording, elapsed: float, ephemeral: b
         "elapsed_seconds": round(elapsed, 3),
         "ephemeral": ephemeral,
         "live": live,
+        "later": later,
     }
 
 

@@ -75,13 +75,25 @@ def test(url: str, *, as_json: bool) -> None:
     help="JSON with encounter, patient and consent; - reads standard input.  Names do not belong on a command line.",
 )
 @click.option("--ephemeral", is_flag=True, help="Keep nothing once it has ended.")
+@click.option("--later", is_flag=True, help="Only record; the box transcribes when it is idle.")
 @daemon.at_url
 def start(
-    url: str, language: str | None, encounter: str | None, details: IO[str] | None, *, ephemeral: bool
+    url: str,
+    language: str | None,
+    encounter: str | None,
+    details: IO[str] | None,
+    *,
+    ephemeral: bool,
+    later: bool,
 ) -> None:
     """Record from now on; prints the session's id once sound comes in."""
     body = _details(details)
-    given = {"language": language, "encounter": encounter, "ephemeral": ephemeral or None}
+    given = {
+        "language": language,
+        "encounter": encounter,
+        "ephemeral": ephemeral or None,
+        "later": later or None,
+    }
     body |= {name: value for name, value in given.items() if value is not None}
     click.echo(daemon.ask(url, "POST", f"{BASE}/start", body=body)["session_id"])
 

@@ -228,6 +228,7 @@ const HEARD = {
     recorder.partial = null;
     ["connection.room", "connection.locked"].forEach(well);
     tellAll("lines");
+    tellLater(message);
     count(message);
   },
   transcript(message) {
@@ -254,6 +255,7 @@ const HEARD = {
     if (silent && recorder.phase === "recording") problem("microphone.room_silent", "warning");
     else well("microphone.room_silent");
   },
+  connected: tellLater,
   recording(message) {
     if (recorder.source === "room") count(message);
   },
@@ -277,6 +279,11 @@ const HEARD = {
     tellAll("phase");
   },
 };
+
+/* The box keeps the sound and writes when it is idle: nobody should wait for words that do not come. */
+function tellLater({ later }) {
+  if (later) problem("recording.later", "info");
+}
 
 function heard(message) {
   if (Object.hasOwn(HEARD, message.type)) HEARD[message.type](message);

@@ -114,6 +114,7 @@ export default {
   "connection.lost": "Keine Verbindung zum Gerät. Die Aufnahme läuft hier weiter, bis zu {minutes} Minuten lang, und wird nachgeliefert. Diese Seite offen lassen.",
   "connection.gap": "{seconds} s sind verloren: Die Verbindung fehlte länger, als dieser Bildschirm Ton behalten kann. Die Stelle ist im Text markiert.",
   "connection.second": "Die Verbindung fehlte lange, und der Besuch wurde dort beendet. Er geht als zweiter weiter; nichts ist verloren.",
+  "recording.later": "Das Gerät ist ausgelastet: Dieser Besuch wird jetzt aufgenommen und später geschrieben. Sein Text wird unter „Besuche“ stehen.",
   "connection.room": "Keine Verbindung zum Gerät. Das Mikrofon des Zimmers nimmt weiter auf; diese Seite zeigt es wieder, sobald sie kann.",
   "connection.locked": "Das Mikrofon des Zimmers nimmt weiter auf. Entsperren Sie, um zu sehen, was es hört.",
   "connection.unlock": "Das Gerät nimmt den Ton wieder an, sobald diese Seite entsperrt ist. Bis dahin geht die Aufnahme hier weiter, bis zu {minutes} Minuten.",

@@ -115,6 +115,7 @@ export default {
   "connection.lost": "No connection to the box. Recording goes on here, for up to {minutes} minutes, and is sent when the box is back. Leave this page open.",
   "connection.gap": "{seconds} s were lost: the connection was away for longer than this device can keep sound. They are marked in the text.",
   "connection.second": "The connection was away for long, and the visit was ended there. It goes on as a second one; nothing is lost.",
+  "recording.later": "The box is busy: this visit is recorded now and written later. Its text will be under Visits.",
   "connection.room": "No connection to the box. The room's microphone goes on recording; this page shows it again as soon as it can.",
   "connection.locked": "The room's microphone goes on recording. Unlock to see what it hears.",
   "connection.unlock": "The box takes the sound again once this page is unlocked. Until then recording goes on here, for up to {minutes} minutes.",

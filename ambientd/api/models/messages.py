@@ -181,6 +181,8 @@ class Listening(Model):
     ephemeral: bool
     live: bool
     """Whether more will come."""
+    later: bool
+    """It is only recorded, and transcribed when the box is idle."""
 
 
 class MicrophoneMeter(Model):
