@@ -497,7 +497,7 @@ def named(error: Exception) -> str:
 def not_recording() -> ClientError:
     """Nothing is being recorded, or not what was meant."""
     return ClientError(
-        "not_recording", "the microphone does not record that", hint="Start a recording first."
+        "not_recording", "the microphone records nothing of the kind", hint="Start a recording first."
     )
 
 
