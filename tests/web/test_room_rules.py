@@ -141,8 +141,8 @@ async def test_axe_finds_no_barrier_while_a_visit_is_recorded(
     faults["refused"] = await barriers(page)
     await page.check("#consent")
     await page.click("#start")
-    await expect(page.locator(".lines .line").first).to_be_visible()
-    await expect(page.locator(".open .text")).to_be_visible()
+    await expect(page.locator(".lines .line").first).to_be_visible(timeout=20_000)
+    await expect(page.locator(".open .text")).to_be_visible(timeout=20_000)
     faults["recording"] = await barriers(page)
     await page.click("#bar-discard")
     faults["question"] = await barriers(page)
@@ -151,7 +151,7 @@ async def test_axe_finds_no_barrier_while_a_visit_is_recorded(
     await expect(page.locator("#bar")).to_have_attribute("data-phase", "paused")
     faults["paused"] = await barriers(page)
     await page.click("#bar-stop")
-    await expect(page.locator(".done")).to_be_visible()
+    await expect(page.locator(".done")).to_be_visible(timeout=20_000)
     faults["done"] = await barriers(page)
     assert {name: found for name, found in faults.items() if found} == {}
 
@@ -253,7 +253,7 @@ async def test_a_visit_can_be_begun_with_the_keyboard_alone(open_page: OpenPage,
     await expect(page.locator("#bar")).to_have_attribute("data-phase", "recording")
     assert reached[0] == "skip"
     await page.click("#bar-stop")
-    await expect(page.locator(".done")).to_be_visible()
+    await expect(page.locator(".done")).to_be_visible(timeout=20_000)
 
 
 @pytest.mark.browser
