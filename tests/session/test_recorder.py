@@ -333,7 +333,7 @@ async def test_those_who_follow_are_not_told_of_the_session_before(tmp_path: Pat
         await r.recorder.stop()
         session = await r.start()
         listener = session.hub.subscribe(frozenset({"microphone"}))
-        message = await asyncio.wait_for(listener.next(), 5)
+        message = await asyncio.wait_for(listener.next(), 20)
 
         assert r.recorder.last is not None
         assert message is not None
