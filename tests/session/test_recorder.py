@@ -319,7 +319,7 @@ async def test_those_who_follow_are_told_how_the_microphone_does(tmp_path: Path)
     async with room(tmp_path, silence=60.0) as r:
         session = await r.start()
         listener = session.hub.subscribe(frozenset({"microphone"}))
-        message = await asyncio.wait_for(listener.next(), 5)
+        message = await asyncio.wait_for(listener.next(), 20)
 
         assert message is not None
         assert (message["type"], message["state"]) == ("microphone", "live")
