@@ -91,7 +91,7 @@ def main() -> int:
     warming.Loading = lambda *_, **__: None
     daemon.VoiceDetector = Detector
     daemon.ordinary_words = lambda _weights: frozenset()
-    daemon.models.resolve = lambda name, _quantisation, folder: folder / f"{name}.bin"
+    daemon.models.resolve = lambda name, _quantisation, *folders: folders[0] / f"{name}.bin"
     return __main__.main()
 
 
