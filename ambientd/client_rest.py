@@ -9,7 +9,6 @@ A box of a later version may tell more than these models have; that is passed ov
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from ambientd.api.models.box import BoxStatus, Checks, Deliveries, Delivery, SyncStanding
 from ambientd.api.models.people import Me
 from ambientd.api.models.recordings import CompatibleText
-from ambientd.api.models.room import MicrophoneStanding, TakeBegun
+from ambientd.api.models.room import MicrophoneStanding, TakeBegun, TrialHeard
 from ambientd.api.models.sessions import (
     CentreAnswers,
     Destroyed,
@@ -35,10 +34,10 @@ from ambientd.api.models.sessions import (
     Sessions,
     Transcript,
 )
-from ambientd.client import DaemonUnreachable, Refused
-from ambientd.client_address import DEFAULT_URL, base, connecting
+from ambientd.client import DaemonUnreachable
+from ambientd.client_address import DEFAULT_URL, connecting
+from ambientd.client_call import call
 
-CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 60.0
 """Patience for the next byte of an answer."""
 
@@ -57,7 +56,7 @@ class Rest:
 
     def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
         self._http = http
-        self._base = str(base(url)).rstrip("/")
+        self._url = url
 
     async def me(self) -> Me:
         """Who calls, and what he may."""
@@ -134,7 +133,15 @@ class Rest:
 
     async def stop(self) -> MicrophoneStanding:
         """It ends; returns when all that was heard is stored."""
-        return await self._ask(MicrophoneStanding, "POST", "/api/v1/microphone/stop")
+        return await self._ask(MicrophoneStanding, "POST", "/api/v1/microphone/stop", patience=HEARD_SECONDS)
+
+    async def discard_recording(self) -> MicrophoneStanding:
+        """It is destroyed, with all that was heard."""
+        return await self._ask(MicrophoneStanding, "POST", "/api/v1/microphone/discard")
+
+    async def try_microphone(self) -> TrialHeard:
+        """Five seconds of it, in memory only."""
+        return await self._ask(TrialHeard, "POST", "/api/v1/microphone/test")
 
     async def sync(self) -> SyncStanding:
         """How the deliveries stand."""
@@ -156,7 +163,9 @@ class Rest:
                 form.add_field(name, value)
         with file.open("rb") as opened:
             form.add_field("file", opened, filename=file.name)
-            heard = await self._ask(CompatibleText, "POST", "/v1/audio/transcriptions", form=form)
+            heard = await self._ask(
+                CompatibleText, "POST", "/v1/audio/transcriptions", form=form, patience=HEARD_SECONDS
+            )
         return heard.text
 
     async def _ask(
@@ -168,27 +177,19 @@ class Rest:
         query: Mapping[str, str | int] | None = None,
         body: object = None,
         form: aiohttp.FormData | None = None,
+        patience: float = ANSWER_SECONDS,
     ) -> M:
-        limits = aiohttp.ClientTimeout(
-            total=None,
-            sock_connect=CONNECT_SECONDS,
-            sock_read=ANSWER_SECONDS if form is None else HEARD_SECONDS,
+        async def whole(answer: aiohttp.ClientResponse) -> str:
+            return await answer.text()
+
+        text = await call(
+            self._http, self._url, method, path, whole, query=query, body=body, form=form, patience=patience
         )
         try:
-            async with self._http.request(
-                method, self._base + path, params=query, json=body, data=form, timeout=limits
-            ) as answer:
-                text = await answer.text()
-                if not answer.ok:
-                    raise Refused(answer.status, _reason(answer.status, text))
-                return model.model_validate_json(text, extra="ignore")
+            return model.model_validate_json(text, extra="ignore")
         except ValidationError as error:
             raise DaemonUnreachable(
                 "What answers is no ambientd, or one of another version.", hint="Look at its address."
-            ) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise DaemonUnreachable(
-                "No ambientd answers there.", hint="Start it: systemctl start ambientd"
             ) from error
 
 
@@ -199,8 +200,7 @@ async def box(url: str = DEFAULT_URL, *, token: str | None = None) -> AsyncItera
     ``url``: its address, or ``unix:PATH`` of its control socket.  ``token``: one that it has given out; on the box
     itself none is needed.
 
-    Raises:
-        ValueError: ``url`` is no address.
+    A wrong ``url`` is told by the first question.
     """
     async with connecting(url, aiohttp.ClientTimeout(total=None)) as http:
         if token is not None:
@@ -210,11 +210,3 @@ async def box(url: str = DEFAULT_URL, *, token: str | None = None) -> AsyncItera
 
 def _session(session_id: str) -> str:
     return f"/api/v1/sessions/{quote(session_id, safe='')}"
-
-
-def _reason(status: int, text: str) -> str:
-    try:
-        told = json.loads(text)
-        return str(told["detail"] if "detail" in told else told["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"The box refused with HTTP status {status}."

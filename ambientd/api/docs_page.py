@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, Final
 
 STYLE: Final = """\
-:root { color-scheme: light dark; }
+:root { color-scheme: light dark; background: canvas; color: canvastext; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2 { line-height: 1.2; }
 h2 { margin-top: 2.5rem; border-bottom: 1px solid; }

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiohttp
 import click
 
-from ambientd.client import DaemonUnreachable, Refused
-from ambientd.client_address import DEFAULT_URL, base, connecting, socket_path
+from ambientd.client_address import DEFAULT_URL, connecting
+from ambientd.client_call import call, named
+from ambientd.client_rest import Rest, box
 from ambientd.ctl import settings
 from ambientd.errors import ConfigError
 
 ANSWER_SECONDS: Final = 600.0
 """Patience for the next byte: a purge of thousands of sessions, a backup of gigabytes, come after a while."""
 
-CONNECT_SECONDS: Final = 5.0
-
 PACKAGED: Final = Path("/run/ambientd/control.sock")
 """Where the packaged service has its socket: a shell has no ``$RUNTIME_DIRECTORY`` to tell."""
 
 T = TypeVar("T")
+
+__all__ = ["ask", "at_url", "copy", "named", "speak"]
 
 
 def address() -> str:
@@ -103,62 +102,32 @@ def copy(
             write(block)
         return dict(answer.headers)
 
-    headers: Mapping[str, str] = asyncio.run(_call(url, method, path, pour, query=query))
-    return headers
+    return asyncio.run(_call(url, method, path, pour, query=query))
+
+
+def speak(url: str, work: Callable[[Rest], Awaitable[T]]) -> T:
+    """What ``work`` makes of the daemon, spoken to with types.
+
+    Raises:
+        DaemonUnreachable, Refused: as :func:`ask`.
+    """
+
+    async def conversation() -> T:
+        async with box(url) as here:
+            return await work(here)
+
+    return asyncio.run(conversation())
 
 
 async def _call(
     url: str,
     method: str,
     path: str,
-    take: Callable[[aiohttp.ClientResponse], Any],
+    take: Callable[[aiohttp.ClientResponse], Awaitable[T]],
     *,
     query: dict[str, str] | None = None,
     body: object = None,
     patience: float = ANSWER_SECONDS,
-) -> Any:
-    # None for the whole: a backup of many gigabytes comes as long as it comes.
-    limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=patience)
-    try:
-        target = f"{str(base(url)).rstrip('/')}{path}"
-    except ValueError as error:
-        raise DaemonUnreachable(
-            "That is no address.", hint="Give one such as http://localhost:8000."
-        ) from error
-    try:
-        async with (
-            connecting(url, limits) as http,
-            http.request(method, target, params=query, json=body) as answer,
-        ):
-            if answer.status >= 400:  # noqa: PLR2004 - HTTP's first error
-                raise Refused(answer.status, _detail(answer.status, await answer.text()))
-            return await take(answer)
-    except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-        raise DaemonUnreachable(f"No daemon answers at {named(url)}.", hint=_hint(url, error)) from error
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise DaemonUnreachable(
-            f"The daemon at {named(url)} did not answer to its end.", hint="Look at its log: ambientctl logs"
-        ) from error
-
-
-def named(url: str) -> str:
-    """An address as it can be shown: without a password or a token that somebody has put into it."""
-    if socket_path(url) is not None:
-        return url
-    try:
-        return str(base(url).with_user(None).with_query(None)).rstrip("/")
-    except ValueError:
-        return "that address"
-
-
-def _hint(url: str, error: Exception) -> str:
-    if getattr(error, "errno", None) == errno.EACCES and socket_path(url) is not None:
-        return "Its socket is for the daemon's user and group: use sudo, or join the group ambientd."
-    return "Start it (systemctl start ambientd), or give its --url."
-
-
-def _detail(status: int, text: str) -> str:
-    try:
-        return str(json.loads(text)["detail"])
-    except (ValueError, KeyError, TypeError):
-        return f"The daemon refused with HTTP status {status}."
+) -> T:
+    async with connecting(url, aiohttp.ClientTimeout(total=None)) as http:
+        return await call(http, url, method, path, take, query=query, body=body, patience=patience)

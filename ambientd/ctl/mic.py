@@ -7,10 +7,10 @@ from typing import IO, Any
 
 import click
 
+from ambientd.api.models.room import MicrophoneStanding, TrialHeard
+from ambientd.client_rest import Rest
 from ambientd.ctl import daemon
 from ambientd.ctl.options import as_json, tell
-
-BASE = "/api/v1/microphone"
 
 _STATES = {
     "off": "not in use",
@@ -31,16 +31,16 @@ def mic() -> None:
 @daemon.at_url
 def devices(url: str, *, as_json: bool) -> None:
     """List the microphones there are, and how the one in use does."""
-    told = daemon.ask(url, "GET", BASE)
+    told = daemon.speak(url, Rest.microphone)
     if as_json:
-        tell(told)
+        tell(told.model_dump(mode="json"))
         return
-    used = told["device"]["id"] if told["device"] else None
-    for device in told["devices"]:
-        mark = "*" if device["id"] == used else " "
-        channels = f"{device['channels']} channel{'s' * (device['channels'] != 1)}"
-        click.echo(f"{mark} {device['id']}  {device['name']}, {channels}, {device['rate']} Hz")
-    if not told["devices"]:
+    used = told.device.id if told.device else None
+    for device in told.devices:
+        mark = "*" if device.id == used else " "
+        channels = f"{device.channels} channel{'s' * (device.channels != 1)}"
+        click.echo(f"{mark} {device.id}  {device.name}, {channels}, {device.rate} Hz")
+    if not told.devices:
         click.echo("No microphone is known.")
     _state(told)
 
@@ -52,17 +52,17 @@ def test(url: str, *, as_json: bool) -> None:
     """Hear five seconds, and show the level and what was understood; nothing is stored."""
     if not as_json:
         click.echo("Say something: five seconds are heard.", err=True)
-    told = daemon.ask(url, "POST", f"{BASE}/test")
+    told = daemon.speak(url, Rest.try_microphone)
     if as_json:
-        tell(told)
+        tell(told.model_dump(mode="json"))
         return
-    level = told["level"]
-    name = told["device"]["name"] if told["device"] else "the microphone"
-    click.echo(f"{name}: {told['seconds']:.1f} s, {told['speech_seconds']:.1f} s of them speech")
-    click.echo(f"Level {level['rms_dbfs']:.0f} dBFS, loudest {level['peak_dbfs']:.0f} dBFS: {verdict(told)}")
-    if told["lost_seconds"]:
-        click.echo(f"{told['lost_seconds']:.1f} s were not captured.")
-    click.echo(f"Understood: {told['text']}" if told["text"] else "No words were understood.")
+    name = told.device.name if told.device else "the microphone"
+    click.echo(f"{name}: {told.seconds:.1f} s, {told.speech_seconds:.1f} s of them speech")
+    level = told.level
+    click.echo(f"Level {level.rms_dbfs:.0f} dBFS, loudest {level.peak_dbfs:.0f} dBFS: {verdict(told)}")
+    if told.lost_seconds:
+        click.echo(f"{told.lost_seconds:.1f} s were not captured.")
+    click.echo(f"Understood: {told.text}" if told.text else "No words were understood.")
 
 
 @mic.command()
@@ -95,29 +95,28 @@ def start(
         "later": later or None,
     }
     body |= {name: value for name, value in given.items() if value is not None}
-    click.echo(daemon.ask(url, "POST", f"{BASE}/start", body=body)["session_id"])
+    click.echo(daemon.speak(url, lambda box: box.record(**body)).session_id)
 
 
 @mic.command()
 @daemon.at_url
 def pause(url: str) -> None:
     """Hear nothing until "mic resume"; time stands still."""
-    _state(daemon.ask(url, "POST", f"{BASE}/pause"))
+    _state(daemon.speak(url, Rest.pause))
 
 
 @mic.command()
 @daemon.at_url
 def resume(url: str) -> None:
     """Go on after a pause."""
-    _state(daemon.ask(url, "POST", f"{BASE}/resume"))
+    _state(daemon.speak(url, Rest.resume))
 
 
 @mic.command()
 @daemon.at_url
 def stop(url: str) -> None:
     """End the recording; returns when all that was heard is stored."""
-    told = daemon.ask(url, "POST", f"{BASE}/stop")
-    click.echo(f"stored {told['last']['session_id']}")
+    _over("stored", daemon.speak(url, Rest.stop))
 
 
 @mic.command()
@@ -125,20 +124,19 @@ def stop(url: str) -> None:
 @daemon.at_url
 def discard(url: str) -> None:
     """Destroy the recording that is under way, with all that was heard."""
-    told = daemon.ask(url, "POST", f"{BASE}/discard")
-    click.echo(f"destroyed {told['last']['session_id']}")
+    _over("destroyed", daemon.speak(url, Rest.discard_recording))
 
 
-def verdict(told: Any) -> str:
+def verdict(told: TrialHeard) -> str:
     """What a level means, from what a test tells."""
-    level = told["level"]
-    if level["silent"] or level["peak_dbfs"] <= -100:  # noqa: PLR2004 - no converter is as quiet
+    level = told.level
+    if level.silent or level.peak_dbfs <= -100:  # noqa: PLR2004 - no converter is as quiet
         return "digital silence; a switch on the microphone is off, or it is muted"
-    if level["clipping"]:
+    if level.clipping:
         return "too loud; put it further away, or turn it down"
-    if told["speech_seconds"] and level["peak_dbfs"] < -40:  # noqa: PLR2004 - a voice at a metre peaks near -20
+    if told.speech_seconds and level.peak_dbfs < -40:  # noqa: PLR2004 - a voice at a metre peaks near -20
         return "faint; put it nearer, or turn it up"
-    return "good" if told["speech_seconds"] else "nobody spoke"
+    return "good" if told.speech_seconds else "nobody spoke"
 
 
 def _details(source: IO[str] | None) -> dict[str, Any]:
@@ -153,14 +151,18 @@ def _details(source: IO[str] | None) -> dict[str, Any]:
     return found
 
 
-def _state(told: Any) -> None:
+def _over(how: str, told: MicrophoneStanding) -> None:
+    click.echo(f"{how} {told.last.session_id}" if told.last else how)
+
+
+def _state(told: MicrophoneStanding) -> None:
     """One line on the session, one on the microphone."""
-    session = told["session"]
+    session = told.session
     if session is not None:
-        name = session["session_id"] or "a session of somebody else's"
-        click.echo(f"{session['state']}: {name}, {session['elapsed_seconds']:.0f} s")
-    elif told["armed"]:
+        name = session.session_id or "a session of somebody else's"
+        click.echo(f"{session.state}: {name}, {session.elapsed_seconds:.0f} s")
+    elif told.armed:
         click.echo("waiting for somebody to speak")
-    click.echo(f"microphone: {_STATES.get(told['state'], told['state'])}")
-    if told["remedy"]:
-        click.echo(told["remedy"])
+    click.echo(f"microphone: {_STATES.get(told.state, told.state)}")
+    if told.remedy:
+        click.echo(told.remedy)

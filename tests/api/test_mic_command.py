@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from scripted import silence, speech
 from served import Box
 
+from ambientd.api.models.room import SoundLevel, TrialHeard
 from ambientd.core.microphone import Reason, State
 from ambientd.ctl import main
 from ambientd.ctl.mic import verdict
@@ -118,7 +119,17 @@ def test_a_level_is_judged_in_words_that_say_what_to_do():
     level = {"rms_dbfs": -20.0, "peak_dbfs": -10.0, "clipping": False, "silent": False}
 
     def said(speech: float = 2.0, **changed: object) -> str:
-        return verdict({"level": level | changed, "speech_seconds": speech})
+        return verdict(
+            TrialHeard(
+                seconds=5.0,
+                lost_seconds=0.0,
+                speech_seconds=speech,
+                level=SoundLevel(**(level | changed)),
+                text="",
+                language=None,
+                device=None,
+            )
+        )
 
     assert said() == "good"
     assert said(0.0) == "nobody spoke"

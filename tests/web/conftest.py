@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from chromium import CHROMIUM, FAKE_MICROPHONE, QUIET, OpenPage
-from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright, expect
 from recorded import box_at, talk
 from running import Daemon
 from scripted_server import ScriptedServer
+
+expect.set_options(timeout=20_000)  # a machine with two cores runs the box and the browser
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")

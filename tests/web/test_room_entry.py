@@ -13,7 +13,6 @@ from running import Daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-expect.set_options(timeout=15_000)
 PASSWORD = "three quiet green herons"  # noqa: S105 - of a box that lives for a test
 
 

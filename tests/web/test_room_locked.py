@@ -17,7 +17,6 @@ from running import Daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-expect.set_options(timeout=15_000)
 
 DEAF = """
 window.sockets = [];

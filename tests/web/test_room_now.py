@@ -15,7 +15,6 @@ from running import Daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-expect.set_options(timeout=20_000)  # a machine with two cores runs the box and the browser
 
 ABSENT = "404"
 """What a box without a part answers to a page that asks for it."""

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from barriers import barriers
 from chromium import OpenPage
 from playwright.async_api import Page, expect
 from recorded import set_up_code, visit
@@ -84,17 +85,6 @@ def test_the_page_is_small_as_it_is_sent_and_as_a_visit_needs_it() -> None:
 
 
 VIEWS = ("now", "visits", "visit", "edit", "box")
-BARRIERS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-async def barriers(page: Page) -> list[tuple[str, str, str]]:
-    """What axe finds in the page as it is: rule, element, what is wrong with it."""
-    axe = pytest.importorskip("axe_playwright_python.async_playwright", reason="axe is not installed")
-    found = await axe.Axe().run(page, options={"runOnly": BARRIERS})
-    return [
-        (each["id"], each["nodes"][0]["html"], each["nodes"][0].get("failureSummary", ""))
-        for each in found.response["violations"]
-    ]
 
 
 async def show(page: Page, room: Daemon, view: str, session_id: str) -> None:
@@ -192,6 +182,18 @@ async def test_axe_finds_no_barrier_on_the_way_in(open_page: OpenPage, guarded: 
     await expect(title).to_have_text("Locked")
     faults["locked"] = await barriers(page)
     assert {name: found for name, found in faults.items() if found} == {}
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["docs", "websocket_test.html"])
+async def test_axe_finds_no_barrier_in_the_pages_beside_it(
+    open_page: OpenPage, room: Daemon, path: str, scheme: str
+) -> None:
+    page = await open_page(f"{room.url}/{path}", color_scheme=scheme)
+    await expect(page.locator("h1").first).to_be_visible()
+    assert await barriers(page) == []
 
 
 SMALL_TARGETS = """

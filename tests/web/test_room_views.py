@@ -11,8 +11,6 @@ from playwright.async_api import Page, Route, expect
 from recorded import asked, visit
 from running import Daemon
 
-expect.set_options(timeout=15_000)
-
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 ATTACK = "<img src=x onerror=\"document.title='owned'\"><b>bold</b>"
