@@ -35,7 +35,7 @@ async def test_committed_lines_stay_and_the_open_utterance_follows_them(
     await expect(page.locator("#lines .line .time")).to_have_text(["0:00"])
     await expect(page.locator("#lines .confidence")).to_have_text(["93 %"])
     await expect(page.locator("#open")).to_contain_text("How are")
-    await expect(page.locator("#lines")).to_have_attribute("aria-live", "polite")
+    await expect(page.get_by_role("log", name="Committed lines")).to_have_attribute("aria-live", "polite")
 
 
 async def test_a_line_ends_its_own_partial_but_not_the_one_that_began_after_it(
