@@ -22,7 +22,7 @@ from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.indicator import Indicator, open_indicator
 from ambientd.session.microphone import Recorder, Wish, open_recorder
 from ambientd.session.registry import Registry
-from ambientd.session.session import Terms
+from ambientd.session.terms import Terms
 from ambientd.session.trial import judged
 from ambientd.store.database import Database
 from ambientd.store.recording import Recordings

@@ -16,7 +16,7 @@ from ambientd.core.suspects import Search
 from ambientd.glossary import Glossary
 from ambientd.session.capacity import Ceiling
 from ambientd.session.limits import Limits
-from ambientd.session.session import Terms
+from ambientd.session.terms import Terms
 from ambientd.store.retention import Terms as Keep
 from ambientd.sync.route import Route, Window
 

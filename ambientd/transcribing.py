@@ -11,7 +11,7 @@ from ambientd.core.decoding import Decoder
 from ambientd.core.segmenter import Detect
 from ambientd.session.later import Later, open_later
 from ambientd.session.recorded import Shelf
-from ambientd.session.session import Terms
+from ambientd.session.terms import Terms
 from ambientd.store.database import Database
 from ambientd.store.endings import Holds
 from ambientd.store.space import Disk

@@ -15,7 +15,7 @@ from ambientd.core.segmenter import FRAME, Rules
 from ambientd.core.suspects import Suspect
 from ambientd.core.transcript import Segment, Word
 from ambientd.session.limits import Limits
-from ambientd.session.session import Terms
+from ambientd.session.terms import Terms
 
 RULES = Rules(
     pre_roll=4 * FRAME,

@@ -22,7 +22,7 @@ from ambientd.core.vocabulary import Vocabulary
 from ambientd.session.later import Later
 from ambientd.session.microphone import Recorder
 from ambientd.session.registry import Registry
-from ambientd.session.session import Terms
+from ambientd.session.terms import Terms
 from ambientd.session.uploads import Source, Uploads
 from ambientd.store.answers import Answers
 from ambientd.store.audit import Audit

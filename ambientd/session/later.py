@@ -31,7 +31,7 @@ from ambientd.session.draft import Draft
 from ambientd.session.inbox import Hole
 from ambientd.session.names import Names
 from ambientd.session.reel import Shelf
-from ambientd.session.session import Terms
+from ambientd.session.terms import Terms
 from ambientd.store.refusals import SealBroken
 from ambientd.store.spool import Kept, Piece, Spool, Stock
 

@@ -29,8 +29,9 @@ from ambientd.core.voice import REST, Voice
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 from ambientd.session.bookmark import Bookmark, Diary
 from ambientd.session.registry import Registry
-from ambientd.session.session import Session, Terms
+from ambientd.session.session import Session
 from ambientd.session.take import Take, length
+from ambientd.session.terms import Terms
 from ambientd.session.trial import Trial
 
 logger = logging.getLogger(__name__)

@@ -26,7 +26,8 @@ from ambientd.session.ledger import Ledger
 from ambientd.session.past import Past
 from ambientd.session.recorded import RecordedSession, Shelf
 from ambientd.session.refiner import Refiner
-from ambientd.session.session import Session, Terms
+from ambientd.session.session import Session
+from ambientd.session.terms import Terms
 from ambientd.store.refusals import SessionExists
 
 logger = logging.getLogger(__name__)

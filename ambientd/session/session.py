@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,10 +21,9 @@ from ambientd.core.decoding import Decoder
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.prompt import prompt_for
 from ambientd.core.protocol import Message, Wishes
-from ambientd.core.record import BOX, EndReason, Refinement, SessionState
+from ambientd.core.record import EndReason, Refinement, SessionState
 from ambientd.core.room import Recording, recording
-from ambientd.core.segmenter import Detect, Piece, Rules, Segmenter
-from ambientd.core.suspects import Search
+from ambientd.core.segmenter import Detect, Piece, Segmenter
 from ambientd.core.transcript import Gap
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 from ambientd.session.arrivals import Arrivals
@@ -34,11 +33,12 @@ from ambientd.session.hub import Hub
 from ambientd.session.inbox import Hole, Inbox
 from ambientd.session.intake import Intake
 from ambientd.session.ledger import Ledger
-from ambientd.session.limits import Lifetime, Limits
+from ambientd.session.limits import Lifetime
 from ambientd.session.names import Names
 from ambientd.session.past import Past
 from ambientd.session.refiner import Refiner
 from ambientd.session.scribe import Scribe
+from ambientd.session.terms import Terms
 from ambientd.store.refusals import NoSuchSession
 
 logger = logging.getLogger(__name__)
@@ -54,41 +54,6 @@ HASTE: Final = 20.0
 
 Somebody waits for its end, it asks for little more, and its last piece, cut short, would be the youngest of all.
 Finite, so that a run of ending sessions cannot hold up the others without bound."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a session is opened with."""
-
-    rules: Rules
-    language: str
-    prompt: str | None = None
-    """``None`` takes a passage that fits the language."""
-    multilingual: bool = True
-    """Whether the model knows any language but English."""
-    sample_rate: int = RATE
-    """Hz: what the client sends."""
-    channels: int = 1
-    inbox: int = 30 * RATE
-    """Samples that may wait to be judged before :meth:`Session.feed` waits."""
-    limits: Limits = field(default_factory=Limits)
-    ephemeral: bool = False
-    """Whether nothing of the session is kept once it has ended."""
-    owner: str = BOX
-    """Id of the principal that opens it."""
-    search: Search = field(default_factory=Search)
-    """The clinic's vocabulary."""
-    later: bool = False
-    """Whether it is to be recorded now, and transcribed when the box has time."""
-
-    def check(self, language: str | None) -> None:
-        """Refuses a language that the model does not know.
-
-        Raises:
-            ClientError: it does not.
-        """
-        if language not in {None, "en"} and not self.multilingual:
-            raise ClientError("bad_language", "this box's model knows English only", hint='Use "en".')
 
 
 @dataclass(frozen=True, slots=True)

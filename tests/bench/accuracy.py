@@ -25,7 +25,8 @@ from ambientd.engine.vad import VoiceDetector
 from ambientd.engine.whisper import Whisper
 from ambientd.session.reel import Shelf
 from ambientd.session.refiner import Refiner
-from ambientd.session.session import Session, Terms
+from ambientd.session.session import Session
+from ambientd.session.terms import Terms
 from bench.recordings import Recording
 from bench.score import Score, score
 

@@ -29,7 +29,8 @@ from ambientd.engine.whisper import Whisper
 from ambientd.session.ledger import StoredLedger
 from ambientd.session.microphone import open_recorder
 from ambientd.session.registry import Registry, open_registry
-from ambientd.session.session import Session, Terms
+from ambientd.session.session import Session
+from ambientd.session.terms import Terms
 from ambientd.session.trial import Trial
 from ambientd.store.database import Database, open_database
 from ambientd.store.lines import Lines
