@@ -14,7 +14,7 @@ from typing import Final
 from ambientd.core.network import Certificate, Standing
 
 POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none';"
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'none'; base-uri 'none';"
     " frame-ancestors 'none'"
 )
 """No script at all: whoever looks at this page does not trust the box yet."""
@@ -118,6 +118,7 @@ _PAGE: Final = Template("""\
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Certificate of this box</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/ca.css">
 </head>
 <body>

@@ -92,8 +92,11 @@ async def open_page(
 
 @pytest.fixture(scope="session")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """A box with the room's page, whose engine hears the same visit whatever is said."""
-    box = box_at(tmp_path_factory.mktemp("room"))
+    """A box with the room's page and its door to the network, whose engine hears the same visit whatever is said."""
+    door = {"ENABLED": "true", "PORT": "0", "ANNOUNCE": "false"}
+    box = box_at(
+        tmp_path_factory.mktemp("room"), **{f"AMBIENTD_LAN__{key}": value for key, value in door.items()}
+    )
     box.start()
     yield box
     box.stop()

@@ -184,15 +184,24 @@ async def test_axe_finds_no_barrier_on_the_way_in(open_page: OpenPage, guarded: 
     assert {name: found for name, found in faults.items() if found} == {}
 
 
+UNFOLD = """() => {
+  const folded = [...document.querySelectorAll("details:not([open])")];
+  for (const each of folded) each.open = true;
+  return folded.length;
+}"""
+
+
 @pytest.mark.browser
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["docs", "websocket_test.html"])
+@pytest.mark.parametrize("path", ["docs", "websocket_test.html", "ca"])
 async def test_axe_finds_no_barrier_in_the_pages_beside_it(
     open_page: OpenPage, room: Daemon, path: str, scheme: str
 ) -> None:
     page = await open_page(f"{room.url}/{path}", color_scheme=scheme)
     await expect(page.locator("h1").first).to_be_visible()
+    if path == "ca":
+        assert await page.evaluate(UNFOLD) > 0
     assert await barriers(page) == []
 
 
