@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema_rs
@@ -21,6 +22,7 @@ from ambientd.api.document import operations
 from ambientd.api.models.messages import SAID_BY_CLIENT, SAID_BY_SERVER, type_of
 from ambientd.core import protocol, room
 from ambientd.core.audio import to_pcm16
+from ambientd.core.microphone import Reason
 from ambientd.core.transcript import Gap
 
 THOROUGH = os.environ.get("AMBIENTD_REQUESTS") == "full"
@@ -145,6 +147,38 @@ async def test_real_messages_are_as_the_document_has_them(open_box: Open):
     assert seen >= protocol.SERVER_TYPES - {"gap", "partial", "microphone", "load", "ack", "refined"} | {
         "announcement"
     }
+
+
+async def test_what_followers_of_the_room_are_told_is_as_the_document_has_it(box: Box):
+    """Recording, paused, and without a microphone; a field that the document does not have is a fault."""
+    starting = asyncio.create_task(box.recorder.start())
+    async with asyncio.timeout(20):
+        while not box.microphone.listening:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
+        box.microphone.say(speech(0.5))
+        session = await starting
+        listener = await box.connect(f"/ws/listen/{session.id}")
+
+        async def told(wanted: Callable[[dict], bool]) -> dict:
+            async for frame in listener:
+                message = frame.json()
+                schema_of(message["type"]).validate(message)
+                if message["type"] == "microphone" and wanted(message):
+                    return message
+            pytest.fail("it was never told")
+
+        message = await told(lambda message: message["state"] == "live")
+        assert message["session"]["session_id"] == session.id
+        await box.recorder.pause()
+        await told(lambda message: message["session"]["state"] == "paused")
+        box.microphone.fail(Reason.DEVICE_LOST)
+        await told(lambda message: message["reason"] == "device_lost" and message["remedy"])
+        box.microphone.mend()
+        await box.recorder.stop()
+    for wrong in ({**message, "undeclared": 1}, {**message, "state": "loud"}, {"type": "microphone"}):
+        with pytest.raises(jsonschema_rs.ValidationError):
+            schema_of("microphone").validate(wrong)
 
 
 def test_messages_that_are_rare_are_as_the_document_has_them():

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import ConfigDict, Field
 
 from ambientd.api.described import Model
+from ambientd.api.models.room import MicrophoneTold
 from ambientd.api.models.sessions import ConsentWanted, Count, Figures, Mark, Seconds, Segment, Share
 from ambientd.core.room import Recording
 
@@ -185,10 +186,8 @@ class Listening(Model):
     """It is only recorded, and transcribed when the box is idle."""
 
 
-class MicrophoneMeter(Model):
-    """How the room's microphone does."""
-
-    model_config = ConfigDict(extra="allow")
+class MicrophoneMeter(MicrophoneTold):
+    """How the room's microphone does, several times a second."""
 
     type: Literal["microphone"]
 

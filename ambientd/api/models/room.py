@@ -53,8 +53,8 @@ class LastTake(Model):
     reason: str
 
 
-class MicrophoneStanding(Model):
-    """How the microphone does, and what it records."""
+class MicrophoneTold(Model):
+    """How the microphone does, and what it records, as everybody is told it who may know of it."""
 
     state: Status
     reason: Reason | None
@@ -66,6 +66,11 @@ class MicrophoneStanding(Model):
     armed: bool
     """Whether it waits for somebody to speak."""
     session: TakeStanding | None
+
+
+class MicrophoneStanding(MicrophoneTold):
+    """The same, with the session before and what could be chosen."""
+
     last: LastTake | None
     devices: list[MicrophoneDevice]
 
