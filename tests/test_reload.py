@@ -117,6 +117,11 @@ async def test_every_hang_up_reloads_once_more(tmp_path: Path) -> None:
             async with asyncio.timeout(5):
                 while len(told) < count:
                     await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)  # time for one too many
+            assert told == [1] * count
+    asked.set()
+    await asyncio.sleep(0.05)
+    assert told == [1, 1], "the block was left"
 
 
 def test_settings_in_force_are_the_old_ones_with_the_live_ones_of_the_new(tmp_path: Path) -> None:

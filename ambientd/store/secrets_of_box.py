@@ -111,6 +111,6 @@ async def rewrap(connection: AsyncConnection, old: Vault, new: Vault) -> None:
         name = marked.removeprefix(_MARK)
         try:
             content = old.open_secret(name, base64.b64decode(value))
-        except SealBroken:
+        except (SealBroken, ValueError):  # ValueError: it is not even base64
             continue  # it was lost before; a change of the key is not refused for it
         await remember(connection, marked, base64.b64encode(new.close_secret(name, content)).decode())

@@ -294,9 +294,12 @@ async def test_a_card_that_comes_ends_the_wait(monkeypatch):
     slow = replace(QUICK, restart_first=30, restart_most=30)
     async with open_microphone(slow, start=rig.start) as microphone, microphone.listen():
         await until(microphone, lambda state: state.reason is Reason.DEVICE_LOST)
+        waiting, lives = microphone.state, rig.lives
         monkeypatch.setattr(supervision.hardware, "signature", lambda: frozenset({"card7"}))
 
-        await until(microphone, lambda state: state.status is Status.LIVE)
+        live = await until(microphone, lambda state: state.status is Status.LIVE)
+        assert (waiting.status, lives) == (Status.UNAVAILABLE, 1)
+        assert (live.reason, live.remedy, rig.lives) == (None, "", 2)
 
 
 async def test_time_without_a_device_is_told_as_it_passes_and_to_the_end():

@@ -57,7 +57,11 @@ def test_where_none_runs_the_engine_is_unavailable_and_says_what_to_do(tmp_path:
     assert "apt install --reinstall" in refused.value.hint
 
 
-def test_an_engine_for_one_processor_has_them_inside(tmp_path: Path):
+def test_an_engine_for_one_processor_has_them_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "libggml-cpu.so.0").touch()
+    (tmp_path / kernels.LIBRARY).touch()
+    opened: list[str] = []
+    monkeypatch.setattr(kernels.ctypes, "CDLL", opened.append)
 
-    kernels.load(tmp_path)  # no registry there: it was not asked
+    kernels.load(tmp_path)
+    assert opened == [], "there is nothing to ask the registry for"

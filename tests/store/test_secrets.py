@@ -10,6 +10,7 @@ from ambientd.errors import DoesNotOpen, StoreUnavailable
 from ambientd.store import rotation
 from ambientd.store.database import open_database
 from ambientd.store.facts import fact, remember
+from ambientd.store.refusals import SealBroken
 from ambientd.store.secrets_of_box import Secrets
 
 SECRET = b"-----BEGIN PRIVATE KEY----- of the box"
@@ -46,10 +47,19 @@ async def test_it_opens_under_its_own_name_only(path: Path) -> None:
             await Secrets(database, path.parent / "tls").get("other")
 
 
-async def test_one_that_was_damaged_does_not_stop_a_change_of_key(path: Path) -> None:
+@pytest.mark.parametrize("damaged", ["bm9uc2Vuc2U=", "cut off"])
+async def test_one_that_was_damaged_does_not_stop_a_change_of_key(path: Path, damaged: str) -> None:
     async with open_database(path) as database:
-        await database.transact(lambda connection: remember(connection, "sealed:authority", "bm9uc2Vuc2U="))
+        await Secrets(database, path.parent / "tls").keep("whole", SECRET)
+        await database.transact(lambda connection: remember(connection, "sealed:authority", damaged))
+        before = database.vault.key_id
+    (path.parent / "tls" / "whole.sealed").unlink()
     await rotation.rotate(path, force=True)
+    async with open_database(path) as database:
+        assert database.vault.key_id != before
+        assert await Secrets(database, path.parent / "tls").get("whole") == SECRET
+        with pytest.raises(SealBroken):
+            await Secrets(database, path.parent / "tls").get("authority")
 
 
 async def test_a_database_that_was_lost_takes_it_from_the_copy(path: Path) -> None:
