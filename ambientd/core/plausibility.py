@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from ambientd.core.audio import RATE, seconds
+from ambientd.core.audio import seconds
 from ambientd.core.decoding import Heard
 from ambientd.core.transcript import Segment, Word
 
@@ -208,29 +208,6 @@ def _is_noise(found: re.Match[str]) -> bool:
     inside = found[1] or found[2] or ""
     words = re.findall(r"[^\W_]+", inside)
     return inside == inside.upper() or any(word.lower() in _NOISES for word in words)
-
-
-SEAM: Final = RATE * 7 // 10
-"""Samples behind the end of the committed text within which words can be an echo of it.  The audio heard twice is a
-tenth of a second; the rest is what a time token may be early."""
-
-LEAST_ECHO: Final = 4
-"""Letters of a single word that is taken for an echo.  "No" after "no" may be the answer to another question."""
-
-
-def without_repetition(heard: Heard, before: Sequence[str], end: int) -> Heard:
-    """``heard`` without the words it opens with that are also the last words of ``before``.
-
-    For a decode that begins a little before ``end``, the end of what is committed (samples): the words at the seam may
-    be heard twice.  What lies further behind the seam was said twice.
-    """
-    words = [word for word in heard.words if word.end <= end + SEAM]
-    said, saying = [_plain(word) for word in before], [_plain(word.text) for word in words]
-    longest = min(len(said), len(saying))
-    same = next((count for count in range(longest, 0, -1) if said[-count:] == saying[:count]), 0)
-    if same == 0 or (same == 1 and len(saying[0]) < LEAST_ECHO):
-        return heard
-    return only(heard, heard.words[same:])
 
 
 def only(heard: Heard, words: Sequence[Word]) -> Heard:

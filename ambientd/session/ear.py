@@ -8,7 +8,8 @@
     Rule 4  A subtitle phrase said to hardly any speech, and a text the model itself hardly believes, is silence.
 
     Rule 5  Where Whisper stopped early, so that speech lies behind its last time token, that speech is *unheard*: it
-            is to be heard again together with what follows.  One piece in twelve loses a clause that way otherwise.
+            is to be heard again together with what follows, from the breath before.  One piece in twelve loses a
+            clause that way otherwise.  See :mod:`~ambientd.core.seam`.
 
     Rule 6  Names that seem misheard are weighed against what was heard, while the audio is at hand, if the text is not
             doubtful otherwise: see :mod:`~ambientd.session.names`.
@@ -25,6 +26,7 @@ from typing import Final
 from ambientd.core import plausibility
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Decoder, Heard, Rank, Request
+from ambientd.core.seam import breath
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Gap
 from ambientd.session.names import Names
@@ -35,11 +37,9 @@ CHANCE: Final = 0.4
 
 WORTH_HEARING: Final = RATE * 6 // 10
 """Samples of speech behind the last time token that are worth another decode."""
-MARGIN: Final = RATE // 10
-"""Samples before the last time token at which the next decode begins: the time may be a little late."""
 LEAST_HEARD: Final = RATE
 """A text that reaches less far is no progress: hearing the rest again would hear the same, so it is a gap.
-Source of the three: measured, docs/benchmarks.md."""
+Source of both: measured, docs/benchmarks.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,5 +136,5 @@ def _with_rest(hearing: Hearing, piece: Piece, *, may_carry: bool) -> Hearing:
     if piece.after(reached).speech < WORTH_HEARING:
         return hearing
     if may_carry and reached >= piece.start + LEAST_HEARD:
-        return replace(hearing, unheard=piece.after(reached - MARGIN))
+        return replace(hearing, unheard=piece.after(breath(piece, reached, after=piece.start + LEAST_HEARD)))
     return replace(hearing, gap=Gap(reached, piece.end, "inaudible"))

@@ -19,6 +19,7 @@ from ambientd.core import plausibility
 from ambientd.core.alignment import plain
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Decoder, Heard, Rank, Request
+from ambientd.core.seam import Seam, without_repetition
 from ambientd.core.segmenter import Piece
 from ambientd.core.stabiliser import Stabiliser
 from ambientd.core.transcript import Word
@@ -107,11 +108,11 @@ class Preview:
         return new >= self._spacing(self._cost) * RATE
 
     async def look(
-        self, piece: Piece, *, language: str, prompt: str, before: Sequence[str], end: int
+        self, piece: Piece, *, language: str, prompt: str, seam: Seam | None = None
     ) -> Glimpse | None:
         """Decodes the open piece as it is now; ``None`` if nothing believable came of it.
 
-        ``before``: the last committed words, where the piece begins a little before their ``end`` (samples).
+        ``seam``: where the piece begins a little before the end of the last line.
         """
         self._seen = piece.end
         self._last = None
@@ -126,7 +127,8 @@ class Preview:
         heard = plausibility.cleaned(heard)
         if plausibility.doubt(heard, speech=piece.speech, reached=0) or is_silence(heard, piece):
             return None
-        heard = plausibility.without_repetition(heard, before, end)
+        if seam:
+            heard = without_repetition(heard, seam)
         words = heard.words
         if not words:
             return None

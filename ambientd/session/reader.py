@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -12,6 +12,7 @@ from ambientd.core import plausibility
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Decoder, Heard, Rank
 from ambientd.core.final import Stretch
+from ambientd.core.seam import Seam, without_repetition
 from ambientd.core.segmenter import FRAME, Piece, Rules
 from ambientd.core.transcript import Gap, Line
 from ambientd.core.windows import Cuts, next_window
@@ -63,9 +64,9 @@ class Reader:
         self._correct = correct
         self._gate = Rules()
         self._carried = 0
-        self._seam = False
-        """Whether the next window begins a little before the end of the last line."""
-        self._last_words: Sequence[str] = ()
+        self._seam: Seam | None = None
+        """Where the next window begins a little before the end of the last line."""
+        self._last_words: tuple[str, ...] = ()
         self._reached = reel.origin
         """How far the lines go."""
 
@@ -91,7 +92,9 @@ class Reader:
             voiced = judged[: window.end] >= cuts.threshold
             peak = float(judged[: window.end].max())
             speech = int(np.count_nonzero(voiced)) * FRAME
-            is_speech = self._seam or (speech >= self._gate.min_speech and peak >= self._gate.min_peak)
+            is_speech = self._seam is not None or (
+                speech >= self._gate.min_speech and peak >= self._gate.min_peak
+            )
             if window.speech and is_speech:
                 if end > within:
                     return None
@@ -119,7 +122,7 @@ class Reader:
         self.model = hearing.heard.model
         heard = self._correct(piece, hearing)
         if self._seam:
-            heard = plausibility.without_repetition(heard, self._last_words, self._reached)
+            heard = without_repetition(heard, self._seam)
         self._write(piece, replace(hearing, heard=heard))
 
     def lose(self, end: int) -> None:
@@ -154,11 +157,11 @@ class Reader:
                     processing_ms=1000 * hearing.seconds,
                 )
             )
-            self._last_words = [word.text for word in heard.words]
+            self._last_words = tuple(word.text for word in heard.words)
             self._reached = self.lines[-1].end
         self._carried = self._carried + 1 if unheard else 0
         self._advance(end)
-        self._seam = unheard is not None
+        self._seam = Seam(self._last_words, end, self._reached) if unheard else None
 
     def _skip_lost(self) -> None:
         """Passes over audio that had to give way, to the next breath: a word cut in two is heard wrong."""
@@ -176,5 +179,5 @@ class Reader:
             self._advance(end)
 
     def _advance(self, end: int) -> None:
-        self._seam = False
+        self._seam = None
         self.at = max(self.at, end)

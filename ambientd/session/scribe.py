@@ -17,6 +17,7 @@ from ambientd.core.audio import RATE
 from ambientd.core.calibration import with_calibrated_words
 from ambientd.core.decoding import Decoder, Heard, Request, nothing
 from ambientd.core.prompt import prompt_for
+from ambientd.core.seam import Seam, without_repetition
 from ambientd.core.segmenter import Piece
 from ambientd.core.tongue import Tongue
 from ambientd.core.transcript import Gap, Line
@@ -45,10 +46,8 @@ class Tail:
     """The end of a piece that its decode did not reach."""
 
     piece: Piece
-    words: tuple[str, ...]
-    """The last line's, at whose end it begins: they may be heard again."""
-    end: int
-    """Samples: where that line ends."""
+    seam: Seam
+    """To the last line, at whose end it begins."""
 
 
 class Scribe:
@@ -141,9 +140,9 @@ class Scribe:
             await self._hear(piece)
         elif _follows(piece, tail.piece) or self._preview.committed:
             # A line that holds words of both has been written already: they cannot be parted any more.
-            await self._hear(tail.piece.before(piece), seam=tail)
+            await self._hear(tail.piece.before(piece), seam=tail.seam)
         else:
-            await self._hear(tail.piece, seam=tail)
+            await self._hear(tail.piece, seam=tail.seam)
             await self.commit(piece)
 
     async def settle(self, received: int) -> None:
@@ -154,7 +153,7 @@ class Scribe:
         """
         while (tail := self._unheard) and not self.abandoned and received - tail.piece.end > LONGEST_PAUSE:
             self._unheard = None
-            await self._hear(tail.piece, seam=tail)
+            await self._hear(tail.piece, seam=tail.seam)
 
     async def preview(self, piece: Piece) -> None:
         """Shows the open ``piece`` as it is now, if it is time for that, or commits it as far as it is ripe.
@@ -173,8 +172,7 @@ class Scribe:
                     whole,
                     language=self.language,
                     prompt=prompt_for(self.language, self.prompt),
-                    before=tail.words if tail else (),
-                    end=tail.end if tail else 0,
+                    seam=tail.seam if tail else None,
                 )
                 ripe = await self._named(whole, glimpse.ripe) if glimpse and glimpse.ripe else None
         except TimeoutError:
@@ -201,7 +199,7 @@ class Scribe:
         started = [piece.start for piece in (self._hearing, unheard, open_piece) if piece]
         await self.mark(Gap(min(started, default=silent_until), self.metrics.received_samples, reason))
 
-    async def _hear(self, piece: Piece, *, seam: Tail | None = None) -> None:
+    async def _hear(self, piece: Piece, *, seam: Seam | None = None) -> None:
         """``seam``: the piece begins with what was unheard of another, a little before the end of that one's line."""
         ready = time.monotonic()
         self._hearing = piece
@@ -230,8 +228,7 @@ class Scribe:
             self._patience = None
         self._tongue.listen(hearing.heard, speech=piece.speech, asked=language)
         if seam:
-            heard = plausibility.without_repetition(hearing.heard, seam.words, seam.end)
-            hearing = replace(hearing, heard=heard)
+            hearing = replace(hearing, heard=without_repetition(hearing.heard, seam))
         hearing = self._without_committed(hearing)
         self._preview.reset()
         self._note(piece, hearing)
@@ -241,9 +238,9 @@ class Scribe:
             self._show((), 0, piece)
         if hearing.gap:
             await self.mark(hearing.gap)
-        self._unheard = (
-            Tail(hearing.unheard, tuple(self._last_words), self._committed_end) if hearing.unheard else None
-        )
+        self._unheard = None
+        if rest := hearing.unheard:
+            self._unheard = Tail(rest, Seam(tuple(self._last_words), rest.start, self._committed_end))
         self._carried = self._carried + 1 if hearing.unheard else 0
         self._hearing = None
 

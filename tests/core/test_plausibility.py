@@ -7,7 +7,7 @@ import pytest
 
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Heard
-from ambientd.core.plausibility import cleaned, doubt, is_guess, is_subtitle, unlooped, without_repetition
+from ambientd.core.plausibility import cleaned, doubt, is_guess, is_subtitle, unlooped
 from ambientd.core.transcript import Segment, Word
 
 
@@ -104,38 +104,6 @@ class TestInaudible:
 
     def test_a_short_answer_is_not(self):
         assert doubt(heard("No."), speech=RATE, reached=RATE) is None
-
-
-class TestSeams:
-    def test_words_at_the_seam_are_not_said_twice(self):
-        text = without_repetition(
-            heard("the pain worse. Besides laying down?"),
-            ["anything", "that", "makes", "the", "pain", "worse"],
-            0,
-        )
-
-        assert text.text == "Besides laying down?"
-
-    def test_the_longest_repetition_goes(self):
-        assert without_repetition(heard("no, no, and no."), ["no,", "no,"], 0).text == "and no."
-
-    @pytest.mark.parametrize(
-        ("before", "after"),
-        [
-            (["any", "pain", "no"], "No pain at all."),
-            (["take", "aspirin"], "So so so so so so so so aspirin."),
-        ],
-        ids=["a short word may be an answer", "far behind the seam it was said again"],
-    )
-    def test_what_was_said_again_stays(self, before: list[str], after: str):
-        text = heard(after)
-
-        assert without_repetition(text, before, 0) is text
-
-    def test_without_a_repetition_nothing_changes(self):
-        text = heard("Besides laying down?")
-
-        assert without_repetition(text, ["the", "pain"], 0) is text
 
 
 class TestGuesses:
