@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def plain(word: str) -> str:
@@ -11,13 +11,17 @@ def plain(word: str) -> str:
     return re.sub(r"\W+", "", word).lower()
 
 
-def continuation(known: Sequence[str], heard: Sequence[str]) -> int:
+def continuation(
+    known: Sequence[str], heard: Sequence[str], *, off: Callable[[int], float] | None = None
+) -> int:
     """Where in ``heard`` that begins which is not in ``known``: behind the prefix with the least edit distance to it.
 
-    Of equally good prefixes the one nearest to the length of ``known`` is taken.  Both are plain words.
+    Both are plain words.  Of equally good prefixes the one is taken that is least ``off`` (by how much a prefix of so
+    many words ends elsewhere than what is known), then the one nearest to the length of ``known``.
     """
     row = _distances(known, heard)[-1]
-    return min(range(len(row)), key=lambda index: (row[index], abs(index - len(known))))
+    far = off or (lambda _: 0)
+    return min(range(len(row)), key=lambda count: (row[count], far(count), abs(count - len(known))))
 
 
 def matches(old: Sequence[str], new: Sequence[str]) -> dict[int, int]:

@@ -10,8 +10,8 @@ The rules, in the order in which they apply to each frame of 32 ms:
     Rule 2  A piece that holds at least ``least`` ends at the next ``pause``.
     Rule 3  A shorter piece ends after ``patience`` of silence.  That is long: short pieces are the worst heard of all,
             and a question and its short answer belong together.
-    Rule 4  A piece that reaches ``most`` is cut where speech is least likely within the last ``search``, and what
-            follows the cut opens the next piece: no sample of speech falls between two pieces.
+    Rule 4  A piece that reaches ``most`` is cut where speech is least likely within the last ``search``, behind what is
+            in a line already, and what follows the cut opens the next piece: no sample of speech falls between two.
     Rule 5  A piece with less than ``min_speech`` of clear speech, or without a frame that is speech beyond doubt
             (``min_peak``), is noise and is dropped, unless it continues a piece cut by rule 4: then it may be the end
             of a word.
@@ -160,6 +160,8 @@ class Segmenter:
         """Whether the frame judged last belongs to speech."""
         self._continues = False
         """Whether the open piece begins at a cut of rule 4."""
+        self._settled = start
+        """Samples: what lies before is in a line already, and stays in one piece."""
 
     @property
     def received(self) -> int:
@@ -205,6 +207,10 @@ class Segmenter:
         self._frames.clear()
         self._spoken = self._continues = False
         return pieces
+
+    def settle(self, moment: int) -> None:
+        """What lies before ``moment`` (samples) is in a line already: behind a cut in it, it would be heard anew."""
+        self._settled = moment
 
     def open_piece(self) -> Piece | None:
         """The piece being spoken, as far as it has come; ``None`` while nobody speaks, or it may yet be noise."""
@@ -256,7 +262,8 @@ class Segmenter:
     def _cut(self) -> Piece:
         """Cuts the open piece where speech is least likely; what follows stays open."""
         frames = list(self._frames)
-        first = len(frames) - self._rules.search // FRAME
+        settled = -(-(self._settled - (self._judged - len(frames) * FRAME)) // FRAME)
+        first = max(len(frames) - self._rules.search // FRAME, min(settled, len(frames) - 1))
         likely = np.array([frame.probability for frame in frames[first:]])
         # Over nine frames, a third of a second: the stop of a consonant is no pause.
         padded = np.pad(likely, SMOOTHING // 2, mode="edge")

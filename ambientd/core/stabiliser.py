@@ -66,6 +66,8 @@ class Stabiliser:
     def __init__(self) -> None:
         self._committed: list[str] = []
         """Plain words that are in a line already."""
+        self._end = 0
+        """Samples: where the last of them ends."""
         self._shown: list[str] = []
         self._stable = 0
         self._before: list[str] = []
@@ -91,7 +93,7 @@ class Stabiliser:
             for at, word in enumerate(words)
         ]
         sure = [likely >= STABLE for likely in chances]
-        fresh = self.fresh(new)
+        fresh = self.fresh(words)
         standing = self._committed + [plain(word) for word in self._shown]
         self._grow(matches(new, standing), sure)
         for at in range(max(fresh, continuation(standing, new)), len(words)):
@@ -108,13 +110,18 @@ class Stabiliser:
             settled=fresh < len(new) and min(chances[fresh:]) >= SETTLED,
         )
 
-    def fresh(self, words: Sequence[str]) -> int:
-        """Index of the first of these plain words that is not committed yet."""
-        return continuation(self._committed, words) if self._committed else 0
+    def fresh(self, words: Sequence[Word]) -> int:
+        """Index of the first of a decode's words that is not committed yet."""
+        if not self._committed:
+            return 0
+        ends = [0, *(word.end for word in words)]
+        plains = [plain(word.text) for word in words]
+        return continuation(self._committed, plains, off=lambda count: abs(ends[count] - self._end))
 
     def commit(self, words: Sequence[Word]) -> None:
         """These words, the first that were fresh, are in a line now."""
         self._committed += [plain(word.text) for word in words]
+        self._end = words[-1].end
         self._shown = []
         self._stable = 0
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from ambientd.core import plausibility
-from ambientd.core.alignment import plain
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Decoder, Heard, Rank, Request
 from ambientd.core.seam import Seam, without_repetition
@@ -82,7 +81,7 @@ class Preview:
 
     def fresh(self, words: Sequence[Word]) -> tuple[Word, ...]:
         """Those of a decode's words that are in no line yet."""
-        return tuple(words[self._stabiliser.fresh([plain(word.text) for word in words]) :])
+        return tuple(words[self._stabiliser.fresh(words) :])
 
     def whole(self, piece: Piece, *, language: str, prompt: str) -> Heard | None:
         """What a decode of the whole ``piece`` would give, if the last pass missed nothing but silence."""

@@ -115,6 +115,11 @@ class Scribe:
         self._tongue = Tongue(language)
 
     @property
+    def written(self) -> int:
+        """Samples: how far the lines reach."""
+        return self._committed_end
+
+    @property
     def text(self) -> str:
         """All committed text so far."""
         return " ".join(self._texts)

@@ -442,6 +442,7 @@ class Session:
                 break
             if self.hub.wants("partial") and (piece_so_far := segmenter.open_piece()):
                 await scribe.preview(piece_so_far)
+                segmenter.settle(scribe.written)
             await self._wait()
         if not scribe.abandoned:
             for piece in segmenter.finish():

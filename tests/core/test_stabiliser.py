@@ -84,6 +84,15 @@ def test_what_is_committed_is_not_shown_again_and_what_follows_goes_on_behind_it
     assert (after.fresh, after.shown, after.stable, after.settled) == (2, ("Where", "now"), 0, False)
 
 
+def test_where_words_cannot_tell_what_is_committed_their_times_do():
+    """One word fewer of the committed ones, or one of the new ones more: both take the same number of edits."""
+    stabiliser = Stabiliser()
+    stabiliser.commit(words("six hundred milligrams", until=2.0))
+    dose, often = words("600 mg", until=2.1), words("twice daily", until=3.0)
+
+    assert stabiliser.fresh([*dose, *often]) == 2
+
+
 def test_a_new_utterance_starts_from_nothing():
     stabiliser = Stabiliser()
     read("I have pain", "I have pain", "I have pain", stabiliser=stabiliser)

@@ -90,6 +90,22 @@ async def test_the_last_pass_is_the_line_when_only_silence_followed_it():
 
 
 @settings(max_examples=40, deadline=None)
+@given(st.integers(20, 24), st.integers(25, 31), st.integers(1, 4), st.integers(25, 31), st.integers(6, 12))
+async def test_a_cut_never_parts_what_is_in_a_line_already(first, pause, second, breath, third):
+    """A speaker who never stops for long is cut, between pauses that do not end the utterance by themselves."""
+    audio = np.concatenate(
+        [
+            part
+            for words, quiet in ((first, pause), (second, breath), (third, 64))
+            for part in (speech(words / 2), silence(quiet / 64))
+        ]
+    )
+    sheet, _ = await converse(audio, Engine(say))
+    heard = told(sheet)
+    assert heard == sorted(set(heard), key=lambda word: int(word[1:]))
+
+
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 12), st.integers(1, 8)), min_size=1, max_size=6),
     st.lists(st.booleans(), max_size=40),
