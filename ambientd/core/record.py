@@ -129,6 +129,23 @@ class Details:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """How a session is to be heard that is transcribed later, where its client had wishes of its own."""
+
+    prompt: str | None = None
+    """``None``: the box's."""
+    vocabulary: tuple[str, ...] | None = None
+    """Names besides the clinic's; ``None``: none were told."""
+
+    def amended(self, later: Manner) -> Manner:
+        """This one with the wishes that came later: what they leave out stays."""
+        return Manner(
+            self.prompt if later.prompt is None else later.prompt,
+            self.vocabulary if later.vocabulary is None else later.vocabulary,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SessionRecord:
     """What is known of one session but its words and its details."""
 

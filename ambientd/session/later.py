@@ -5,6 +5,7 @@ Rule 2  Nothing of it is stored before all of it is heard; then the text is stor
     Whatever cuts it off before, the next start hears it again from the audio.
 Rule 3  What cannot be opened, or of which no window could be decoded, is left to a person with its audio.
 Rule 4  Where the patient has taken consent back, nothing is heard: the audio is destroyed.
+Rule 5  It is heard with the prompt and the names its client told; without any, with the box's own of that moment.
 """
 
 from __future__ import annotations
@@ -62,10 +63,11 @@ class Later:
         stocked: Callable[[int], None] = lambda _: None,
         grace: float = 0.0,
     ) -> None:
-        """``terms``: what a session is heard with that is heard now.  ``settled``: called when a text is stored.
+        """``terms``: what a session is heard with that has no wishes of its own.
 
-        ``stocked``: told the samples that are kept whenever they have changed.  ``grace``: seconds after the start in
-        which a recording that a crash cut off may go on, so that nothing is heard yet.
+        ``settled``: called when a text is stored.  ``stocked``: told the samples that are kept whenever they have
+        changed.  ``grace``: seconds after the start in which a recording that a crash cut off may go on, so that
+        nothing is heard yet.
         """
         self.outcomes: Counter[str] = Counter()
         """Sessions dealt with since the start, by outcome."""
@@ -172,16 +174,20 @@ class Later:
         """Hears a session; gives what became of it."""
         record, terms = kept.record, self._terms()
         session_id, before = record.session_id, record.metrics
+        manner = await self._spool.manner(session_id)
+        prompt = terms.prompt if manner.prompt is None else manner.prompt
+        names = Names(terms.search)
+        names.own(manner.vocabulary or ())
         draft: Draft
 
         def style() -> tuple[str, str]:
             known = draft.lines[0].language if record.language == AUTO and draft.lines else record.language
-            return known, prompt_for(known, terms.prompt)
+            return known, prompt_for(known, prompt)
 
         pieces = [each async for each in self._first(kept)]
         origin = pieces[0].start if pieces else 0
         draft = Draft(session_id, Shelf(1 << 62).reel(origin), style=style, live=False)
-        draft.expect(Names(terms.search))
+        draft.expect(names)
         try:
             await self._listen(kept, draft)
             lines = await draft.final([])

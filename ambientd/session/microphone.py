@@ -185,7 +185,6 @@ class Recorder:
             later=wish.later,
             owner=wish.owner,
             language=wish.wishes.language or terms.language,
-            prompt=terms.prompt if wish.wishes.prompt is None else wish.wishes.prompt,
         )
         take, running = self._begin()
         return await self._open(take, running, terms, wish)
@@ -466,8 +465,8 @@ class Recorder:
     async def _prepare(self, session: Session, take: Take, wish: Wish) -> None:
         """Takes over what was said of the session; without it there is no session."""
         try:
-            if wish.wishes.vocabulary is not None:
-                session.configure(Wishes(vocabulary=wish.wishes.vocabulary))
+            if (wish.wishes.prompt, wish.wishes.vocabulary) != (None, None):
+                session.configure(Wishes(prompt=wish.wishes.prompt, vocabulary=wish.wishes.vocabulary))
             if wish.wishes.details:
                 now = datetime.now(UTC)
                 await self._amend(

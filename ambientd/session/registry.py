@@ -164,6 +164,7 @@ class Registry:
                 decoder=self._decoder,
                 ledger=self._ledger,
                 past=past,
+                capacity=self.capacity,
                 shelf=self._shelf,
             )
         return Session(

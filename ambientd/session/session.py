@@ -461,8 +461,7 @@ class Session:
                 pieces = segmenter.receive(audio)
                 # A hundred sounds may wait in as many rooms: judged in one turn of the loop they would block it.
                 await asyncio.sleep(0)
-            if self.terms.limits.silence and (pieces or segmenter.open_piece()):
-                self._spoken = segmenter.received
+            self._hark(pieces)
             for piece in pieces:
                 await self._commit(piece)
             return
@@ -472,6 +471,11 @@ class Session:
         await scribe.settle(FOREVER)
         if not scribe.abandoned:
             await scribe.mark(Gap(start, start + audio.samples, "lost"))
+
+    def _hark(self, pieces: list[Piece]) -> None:
+        """Notes that somebody has just spoken, where the limit of silence asks; ``pieces``: those that have ended."""
+        if self.terms.limits.silence and (pieces or self._segmenter.open_piece()):
+            self._spoken = self._segmenter.received
 
     async def _commit(self, piece: Piece) -> None:
         self._late = piece.end

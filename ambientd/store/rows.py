@@ -1,7 +1,7 @@
 """Rows to records and back.
 
-Invariant: every column that holds words (``words``, ``full_text``, ``details``, ``answer``) is written and read in this
-module and in no other, through a ``Seal``, so that what guards them at rest has one door to guard.
+Invariant: every column that holds words (``words``, ``full_text``, ``details``, ``manner``, ``answer``) is written and
+read in this module and in no other, through a ``Seal``, so that what guards them at rest has one door to guard.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ambientd.core.record import (
     Consent,
     Details,
     EndReason,
+    Manner,
     Progress,
     Refinement,
     SessionRecord,
@@ -294,6 +295,28 @@ def details_of(seal: Seal, row: RowMapping) -> Details:
             None if withdrawn_at is None else moment(withdrawn_at),
         )
     return Details(fields["encounter"], fields["patient"], consent)
+
+
+def manner_row(seal: Seal, session_id: str, manner: Manner) -> dict[str, Any]:
+    """The column ``manner`` of ``recordings``."""
+    return {"manner": seal.close(json.dumps(asdict(manner)), _manner_place(session_id))}
+
+
+def manner_of(seal: Seal, row: RowMapping) -> Manner:
+    """The wishes in a row of ``recordings``; empty ones if it holds none.
+
+    Raises:
+        SealBroken: they do not open.
+    """
+    if row["manner"] is None:
+        return Manner()
+    fields = json.loads(seal.open(row["manner"], _manner_place(row["session_id"])))
+    vocabulary = fields["vocabulary"]
+    return Manner(fields["prompt"], None if vocabulary is None else tuple(vocabulary))
+
+
+def _manner_place(session_id: str) -> Place:
+    return Place(tables.recordings.name, "manner", session_id)
 
 
 def _session_place(column: str, session_id: str) -> Place:

@@ -4,7 +4,8 @@
             each in a transaction of its own: what was appended survives everything.
     Rule 2  The session stays open until its text is stored.  So nobody takes it for finished, delivers it, or lets it
             go by its age.
-    Rule 3  Its text, its end, its delivery and the destruction of its audio are one transaction.
+    Rule 3  Its text, its end, its delivery and the destruction of its audio, and of its client's own prompt and names,
+            are one transaction.
     Rule 4  What cannot be opened is kept, and said; only a person destroys it.
 
 The pieces are rows and not files, so that what holds for words holds for them: the same key, the same log, the same
@@ -23,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ambientd.core.audio import seconds
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.record import EndReason, SessionRecord, SessionState, Transcription
+from ambientd.core.record import EndReason, Manner, SessionRecord, SessionState, Transcription
 from ambientd.core.transcript import Gap, Line
 from ambientd.store import listing, tables
 from ambientd.store.database import Database
@@ -31,7 +32,15 @@ from ambientd.store.endings import SCRUB_DUE, Holds, end
 from ambientd.store.facts import remember
 from ambientd.store.lines import add_line, write_metrics
 from ambientd.store.refusals import SealBroken, SessionNotOpen
-from ambientd.store.rows import details_of, gap_row, moment, moment_text, session_of
+from ambientd.store.rows import (
+    details_of,
+    gap_row,
+    manner_of,
+    manner_row,
+    moment,
+    moment_text,
+    session_of,
+)
 from ambientd.store.vault import Place, seal_of
 
 _row, _piece = tables.recordings.c, tables.audio_chunks.c
@@ -144,6 +153,49 @@ class Spool:
 
         return await self._database.transact(work)
 
+    async def note(self, session_id: str, manner: Manner, *, language: str) -> None:
+        """Store how it is to be heard; what ``manner`` leaves out stays as it was, also from before a crash.
+
+        Raises:
+            SealBroken: what was noted before does not open; it is left as it is.
+            SessionNotOpen: it is not being recorded.
+            StoreUnavailable: nothing was changed.
+        """
+
+        async def work(connection: AsyncConnection) -> None:
+            of_it = _row.session_id == session_id
+            found = await connection.execute(
+                select(_row.session_id, _row.manner).where(of_it, _row.status == Transcription.RECORDING)
+            )
+            row = found.mappings().one_or_none()
+            if row is None:
+                raise SessionNotOpen(session_id)
+            seal = await seal_of(connection, session_id)
+            noted = manner_of(seal, row).amended(manner)
+            await connection.execute(
+                update(tables.recordings).where(of_it).values(manner_row(seal, session_id, noted))
+            )
+            await _speak(connection, session_id, language)
+
+        await self._database.transact(work)
+
+    async def manner(self, session_id: str) -> Manner:
+        """How it is to be heard.
+
+        Raises:
+            SealBroken: it does not open.
+            StoreUnavailable: the file cannot be read.
+        """
+
+        async def work(connection: AsyncConnection) -> Manner:
+            found = await connection.execute(
+                select(_row.session_id, _row.manner).where(_row.session_id == session_id)
+            )
+            row = found.mappings().one_or_none()
+            return Manner() if row is None else manner_of(await seal_of(connection, session_id), row)
+
+        return await self._database.query(work)
+
     async def close(
         self,
         session_id: str,
@@ -176,11 +228,7 @@ class Spool:
             )
             if ended.rowcount != 1:
                 raise SessionNotOpen(session_id)
-            await connection.execute(
-                update(tables.sessions)
-                .where(tables.sessions.c.session_id == session_id)
-                .values(language=language)
-            )
+            await _speak(connection, session_id, language)
             await write_metrics(connection, session_id, metrics)
 
         await self._database.transact(work)
@@ -386,9 +434,15 @@ async def _destroy(connection: AsyncConnection, session_id: str) -> None:
     await connection.execute(
         update(tables.recordings)
         .where(_row.session_id == session_id)
-        .values(status=Transcription.DONE, samples=0, fault=None)
+        .values(status=Transcription.DONE, samples=0, fault=None, manner=None)
     )
     await remember(connection, SCRUB_DUE, "yes")
+
+
+async def _speak(connection: AsyncConnection, session_id: str, language: str) -> None:
+    await connection.execute(
+        update(tables.sessions).where(tables.sessions.c.session_id == session_id).values(language=language)
+    )
 
 
 async def _mark(

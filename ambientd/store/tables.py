@@ -352,6 +352,9 @@ recordings = Table(
     Column("monotonic_end", Float),
     # Why it cannot be transcribed, in words of ours.
     Column("fault", Text),
+    # Sealed JSON: the client's own prompt and names, for whoever transcribes it.  Not in the session's details: those
+    # are shown and delivered, while this is of use to nobody once the audio is gone, and goes with it.
+    Column("manner", LargeBinary),
     CheckConstraint("status IN ('recording', 'waiting', 'running', 'failed', 'done')", name="status"),
     sqlite_with_rowid=False,
 )

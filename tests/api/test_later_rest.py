@@ -29,6 +29,8 @@ async def test_a_client_that_asks_for_it_is_told_and_finds_its_text_afterwards(o
     box = await open_box(later=True, engine=Engine(delay=0.5))
     socket = await box.connect("/ws/transcribe/visit-1?later=1")
     assert (await socket.receive_json())["later"] is True
+    await socket.send_json({"type": "configure", "prompt": "A nurse talks."})
+    assert (await socket.receive_json())["type"] == "configured"
     await socket.send_bytes(to_pcm16(speech(3)))
     await socket.send_bytes(to_pcm16(silence(1)))
     await socket.send_json({"type": "session_info"})
@@ -49,6 +51,7 @@ async def test_a_client_that_asks_for_it_is_told_and_finds_its_text_afterwards(o
 
     told = await until_done(box, "visit-1")
     assert (told["state"], told["recorded_seconds"]) == ("ended", 0.0)
+    assert {request.prompt for request in box.engine.requests} == {"A nurse talks.", ""}
     text = await get(box, "sessions/visit-1/transcript")
     assert [line["text"] for line in text["lines"]] == ["It hurts here."]
     async with asyncio.timeout(5):
@@ -59,7 +62,10 @@ async def test_a_client_that_asks_for_it_is_told_and_finds_its_text_afterwards(o
 async def test_the_microphone_records_too(open_box: Open):
     box = await open_box(later=True)
     starting = asyncio.create_task(
-        box.http.post(f"{box.url}/api/v1/microphone/start", json={"later": True, "encounter": "E-1"})
+        box.http.post(
+            f"{box.url}/api/v1/microphone/start",
+            json={"later": True, "encounter": "E-1", "prompt": "A nurse talks."},
+        )
     )
     async with asyncio.timeout(5):
         while not box.microphone.listening:
@@ -76,6 +82,7 @@ async def test_the_microphone_records_too(open_box: Open):
 
     told = await until_done(box, session_id)
     assert (told["client"], told["total_chunks"]) == ("microphone", 1)
+    assert {request.prompt for request in box.engine.requests} == {"A nurse talks.", ""}
 
 
 async def test_a_busy_box_tells_a_client_that_it_only_records(open_box: Open):

@@ -8,21 +8,25 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scripted import Engine, detect, silence, speech, terms_of
+from scripted import Engine, detect, heard, silence, speech, terms_of
+from scripted_microphone import ScriptedMicrophone
 
 from ambientd.core.audio import RATE, from_pcm16, to_pcm16
 from ambientd.core.checks import Severity
 from ambientd.core.decoding import Heard, Rank, Request
 from ambientd.core.delivery import UploadStatus
+from ambientd.core.protocol import Wishes
 from ambientd.core.record import (
     Consent,
     Details,
     EndReason,
+    Manner,
     Progress,
     SessionRecord,
     SessionState,
@@ -33,13 +37,16 @@ from ambientd.session import later as later_module
 from ambientd.session.capacity import Capacity, Ceiling
 from ambientd.session.later import Later, open_later
 from ambientd.session.ledger import StoredLedger
+from ambientd.session.microphone import Wish, open_recorder
 from ambientd.session.recorded import Shelf
 from ambientd.session.registry import Registry, open_registry
 from ambientd.session.session import Session
+from ambientd.session.trial import judged
 from ambientd.store.backup import copy
 from ambientd.store.database import Database, open_database
 from ambientd.store.deliveries import Outbox
 from ambientd.store.lines import Lines
+from ambientd.store.recording import Recordings
 from ambientd.store.refusals import NotDelivered, StillOpen
 from ambientd.store.retention import Retention
 from ambientd.store.retention import Terms as Keep
@@ -476,6 +483,163 @@ async def test_what_was_recorded_is_heard_as_it_was_recorded(tmp_path: Path):
 
         assert np.array_equal(to_pcm16(audio), to_pcm16(sound))
         assert [piece.start for piece in pieces if piece] == [0, 2 * RATE, 4 * RATE]
+
+
+async def until(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not what():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_recording_ends_when_nobody_has_spoken_for_so_long_whatever_the_room_hums(tmp_path: Path):
+    humming = np.full(
+        6 * RATE, 0.09, np.float32
+    )  # as loud as it may be that the detector does not call speech
+    async with house(tmp_path) as box:
+        session = await box.visit(silence=5.0)
+        await session.feed(to_pcm16(np.concatenate((speech(2), silence(4), speech(1), silence(2)))))
+        session.lost(RATE)
+        await until(lambda: session.taken == session._segmenter.received == 10 * RATE)
+        assert not session.ending
+        assert 2 <= session.quiet <= 3  # judged a second at a time
+        await session.feed(to_pcm16(humming))
+        await asyncio.wait_for(session.finished.wait(), 5)
+
+        assert session.reason is EndReason.SILENCE
+        await box.heard()
+        record = await box.record()
+        assert (record.state, record.reason) == (SessionState.ENDED, EndReason.SILENCE)
+        assert box.pieces() == 0
+
+
+async def test_without_such_a_limit_nobody_listens_for_silence(tmp_path: Path):
+    async with house(tmp_path) as box:
+        session = await box.visit()
+        await session.feed(to_pcm16(silence(700)[: 20 * RATE]))
+        await until(lambda: box.pieces() == 10)
+
+        assert session._segmenter.received == 0
+        assert not session.ending
+
+
+async def test_after_a_crash_silence_counts_from_where_the_audio_ends(tmp_path: Path):
+    async with house(tmp_path) as box:
+        session = await box.visit(silence=5.0)
+        await session.feed(to_pcm16(np.concatenate((speech(2), silence(4)))))
+        await until(lambda: box.pieces() == 3)
+        crash(box, tmp_path / "after")
+
+    async with house(tmp_path / "after") as box:
+        session = await box.visit(later=False, silence=5.0)
+        await session.feed(to_pcm16(silence(4)))
+        await until(lambda: box.pieces() == 5)
+        assert not session.ending
+        await session.feed(to_pcm16(silence(2)))
+        await asyncio.wait_for(session.finished.wait(), 5)
+        assert session.reason is EndReason.SILENCE
+
+
+async def test_the_rooms_microphone_records_with_prompt_and_names_of_its_own_until_nobody_speaks(
+    tmp_path: Path,
+):
+    engine = Engine(lambda request: heard(request, "I take own prazole at night"), certainty=lambda *_: -0.1)
+    microphone = ScriptedMicrophone()
+    async with (
+        house(tmp_path, engine) as box,
+        open_recorder(
+            source=microphone,
+            registry=box.registry,
+            diary=Recordings(box.database),
+            amend=box.sessions.amend,
+            judge=partial(judged, decoder=engine, detector=lambda: detect),
+            detector=lambda: detect,
+            terms=lambda: terms_of(silence=5.0, prompt="The box's."),
+            grace=60.0,
+        ) as recorder,
+    ):
+        wish = Wish(Wishes(prompt="A nurse talks.", vocabulary=("omeprazole",)), later=True)
+        starting = asyncio.create_task(recorder.start(wish))
+        await asyncio.sleep(0.02)
+        microphone.say(speech(2))
+        session = await asyncio.wait_for(starting, 5)
+        microphone.say(silence(6))
+        await asyncio.wait_for(session.finished.wait(), 5)
+        await until(lambda: not recorder.busy)
+        assert session.reason is EndReason.SILENCE
+        await box.heard()
+
+        # Of the hearings that have their vote one has no prompt.
+        assert {request.prompt for request in engine.requests} == {"A nurse talks.", ""}
+        assert await box.sessions.text(session.id) == "I take omeprazole at night"
+
+
+async def test_a_recording_without_wishes_is_heard_as_the_box_hears_at_that_moment(tmp_path: Path):
+    async with house(tmp_path) as box:
+        await box.recorded()
+        box.later._terms = lambda: terms_of(prompt="As of now.")
+        await box.heard()
+
+        assert {request.prompt for request in box.engine.requests} == {"As of now.", ""}
+
+
+async def test_an_empty_prompt_is_a_wish_as_well(tmp_path: Path):
+    async with house(tmp_path) as box:
+        session = await box.visit()
+        session.configure(Wishes(prompt=""))
+        await say(session, 3)
+        await box.registry.end("visit-1", EndReason.CLIENT)
+        await box.heard()
+
+        assert {request.prompt for request in box.engine.requests} == {""}
+
+
+async def test_wishes_lie_sealed_beside_the_audio_survive_a_crash_and_go_with_it(tmp_path: Path):
+    prompt, name = "A Wolpertinger talks.", "Schnabeltrank"
+    async with house(tmp_path) as box:
+        session = await box.visit()
+        session.configure(Wishes(language="de", prompt=prompt))
+        async with asyncio.timeout(5):
+            while (await box.spool.manner("visit-1")).prompt != prompt:
+                await asyncio.sleep(0.01)
+        session.configure(Wishes(vocabulary=(name,)))
+        await say(session, 3)
+        await until(lambda: box.pieces() == 2)
+        crash(box, tmp_path / "after")
+
+    async with house(tmp_path / "after") as box:
+        assert (await box.record()).language == "de"
+        session = await box.visit(later=False, language="de")
+        session.configure(Wishes(vocabulary=(name, "Bezoar")))
+        await box.registry.end("visit-1", EndReason.CLIENT)
+        assert await box.spool.manner("visit-1") == Manner(prompt, (name, "Bezoar"))
+        on_disk = files(tmp_path)
+        assert b"visit-1" in on_disk
+        assert not any(word in on_disk for word in (b"Wolpertinger", name.encode(), b"Bezoar"))
+        await box.heard()
+
+        assert prompt in {request.prompt for request in box.engine.requests}
+        with closing(sqlite3.connect(box.database.path)) as file:
+            assert file.execute("SELECT status, manner FROM recordings").fetchall() == [("done", None)]
+
+
+async def test_wishes_that_do_not_open_leave_the_recording_to_a_person(tmp_path: Path):
+    async with house(tmp_path) as box:
+        for number in (1, 2):
+            session = await box.visit(f"visit-{number}")
+            session.configure(Wishes(prompt=f"Of {number}."))
+            await say(session, 3)
+            await box.registry.end(session.id, EndReason.CLIENT)
+        with closing(sqlite3.connect(box.database.path)) as file:
+            file.execute(
+                "UPDATE recordings SET manner = (SELECT manner FROM recordings WHERE session_id = 'visit-2')"
+                " WHERE session_id = 'visit-1'"
+            )
+            file.commit()
+        await box.heard()
+
+        assert (await box.record()).transcription is Transcription.FAILED
+        assert (await box.record("visit-2")).transcription is Transcription.DONE
+        assert box.pieces() == 2
 
 
 def crash(box: House, into: Path) -> None:
