@@ -40,11 +40,11 @@ class Clinic:
         async with self.operator.get("/api/v1/microphone") as answer:
             return await answer.json()
 
-    async def page(self, open_page: OpenPage, script: str = "") -> Page:
+    async def page(self, open_page: OpenPage, script: str = "", *, name: str = "Anna") -> Page:
         """The clinician's page."""
         page = await open_page(f"{self.box.url}/", may_complain_of="status of 4", script=script)
         await page.click("text=Log in with a name instead")
-        await page.fill("[name=name]", "Anna")
+        await page.fill("[name=name]", name)
         await page.fill("[name=password]", self.password)
         await page.click("form button")
         await expect(page.locator("#source-room")).to_be_checked()
@@ -126,6 +126,29 @@ async def test_a_locked_screen_still_pauses_and_stops_what_it_records(
     await expect(page.locator("#bar")).to_have_attribute("data-phase", "idle")
     assert (await clinic.microphone())["session"] is None
     await unlock(page, clinic)
+    await expect(page.locator(".done")).to_be_visible()
+
+
+async def test_a_page_reloaded_behind_the_lock_is_offered_its_recording_again_and_nobody_elses_is(
+    clinic: Clinic, open_page: OpenPage
+) -> None:
+    page = await clinic.recording(open_page)
+    await page.click("#lock")
+    await expect(page.locator("#entry h1")).to_have_text("Locked")
+    await page.reload()
+    await expect(page.locator("#entry h1")).to_have_text("Locked")
+    await expect(page.locator("text=Show it")).to_have_count(0)
+    await unlock(page, clinic)
+    await page.click("text=Show it")
+    await expect(page.locator(".live")).to_contain_text("Good morning")
+    await expect(page.locator("#bar")).to_have_attribute("data-phase", "recording")
+
+    async with clinic.operator.post("/api/v1/accounts", json={"name": "Bert", "role": "clinician"}) as answer:
+        password = (await answer.json())["password"]
+    other = await Clinic(clinic.box, clinic.operator, password).page(open_page, name="Bert")
+    await expect(other.locator("#now .notice")).to_contain_text("has been recording since")
+    await expect(other.locator("text=Show it")).to_have_count(0)
+    await page.click("#bar-stop")
     await expect(page.locator(".done")).to_be_visible()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -248,15 +249,31 @@ async def test_the_box_tells_its_problems_with_their_remedies_and_its_load(
     for each in [check for check in checks if check["severity"] in {"warning", "critical"}]:
         await expect(page.locator(".health")).to_contain_text(each["remedy"])
     await expect(page.locator(".load .chart")).to_have_count(4)
-    await expect(page.locator(".chart polyline").first).to_have_attribute("points", _two_points())
+    await expect(page.locator(".chart polyline").first).to_have_attribute("points", re.compile(r"^\S+ \S+"))
     await expect(page.locator(".engine")).to_contain_text("base")
     await expect(page.locator(".storage")).to_contain_text("GB")
 
 
-def _two_points() -> object:
-    import re  # noqa: PLC0415
-
-    return re.compile(r"^\S+ \S+")
+async def test_the_rooms_microphone_is_tried_and_its_level_and_words_are_shown(
+    open_page: OpenPage, room: Daemon
+) -> None:
+    page = await open_page(f"{room.url}/#box", may_complain_of="404")
+    card = page.locator(".card.microphone")
+    await expect(card).to_contain_text("USB Audio Device")
+    before = (await asked(room, "/api/v1/sessions?limit=500"))["sessions"]
+    await card.get_by_role("button", name="Try it").click()
+    await expect(card.get_by_role("status")).to_have_text("Say something …")
+    # The meter moves meanwhile.
+    moved = (
+        "() => /scaleX\\(0\\.[1-9]/.test(document.querySelector('.microphone .level-fill').style.transform)"
+    )
+    await page.wait_for_function(moved)
+    told = card.get_by_role("status")
+    await expect(told).to_contain_text("Understood: “Good morning, please take a seat.")
+    assert re.match(r"Level -1\d dB\. Understood", await told.inner_text())
+    await expect(card.get_by_role("button", name="Try it")).to_be_enabled()
+    assert (await asked(room, "/api/v1/sessions?limit=500"))["sessions"] == before
+    assert (await asked(room, "/api/v1/microphone"))["state"] == "off"
 
 
 async def test_the_names_are_read_again_and_the_audit_is_verified(open_page: OpenPage, room: Daemon) -> None:

@@ -2,7 +2,7 @@
 
 import { fill, h, labelled, tell } from "./dom.js";
 import { Refusal, ask, post } from "./api.js";
-import { confirmed, notice } from "./notices.js";
+import { confirmed, failed, notice } from "./notices.js";
 import { busy, recorder, watch } from "./recorder.js";
 import { t } from "./text.js";
 
@@ -174,12 +174,18 @@ async function locked() {
     form(device ? [name, password] : [password], t(device && who.pin ? "lock.go_password" : "lock.go"), unlock),
     device && !busy() && link(t("lock.pair"), async () => {
       const sure = await confirmed({ title: t("lock.pair_title"), text: t("lock.pair_text"), yes: t("lock.pair") });
-      if (!sure) return;
-      await quiet("/api/v1/logout").catch(() => null);
-      welcome();
+      if (sure) await leave(welcome);
     }),
-    !device && link(t("lock.other"), async () => {
-      await quiet("/api/v1/logout").catch(() => null);
-      logIn();
-    }));
+    !device && link(t("lock.other"), () => leave(logIn)));
+}
+
+/* Whoever comes next must not find the one before still in. */
+async function leave(next) {
+  try {
+    await quiet("/api/v1/logout");
+  } catch (error) {
+    failed(error);
+    return;
+  }
+  next();
 }

@@ -135,11 +135,12 @@ async function showEntry(refusal) {
     const before = me.id;
     shut = false;
     await whoIsHere();
-    // What another person had open must not stand in the page of the next; the room's microphone records without it.
-    if (built && before && me.id !== before && !(busy() && recorder.source === "device")) location.reload();
-    else if (!shut) letIn();
+    const another = built && before && me.id !== before && !(busy() && recorder.source === "device");
+    if (!another && !shut) letIn();
     // Without one only somebody with an account unlocks it, and whoever works at a tablet may have none.
     if (paired && !shut && me.kind === "device" && me.pin === false) await setPin();
+    // What another person had open must not stand in the page of the next; the room's microphone records without it.
+    if (another) location.replace(location.pathname);
   });
 }
 
