@@ -54,7 +54,10 @@ def one_row(text: str) -> str:
 
 def _rewritten(line: Line, text: str) -> Line:
     # The marks count words that are others now, and whoever wrote the text has decided about them.
-    line = replace(line, suggestions=(), corrections=())
+    heard = (
+        replace(each, words=tuple(replace(word, put=None) for word in each.words)) for each in line.segments
+    )
+    line = replace(line, segments=tuple(heard), suggestions=(), corrections=())
     if not text:
         return replace(line, text="", segments=())
     words = _timed(line, text.split(" "))

@@ -15,7 +15,7 @@ from typing import Final
 from ambientd.core.decoding import Heard, Weighed
 from ambientd.core.sounds import likeness, sounds
 from ambientd.core.suspects import Suspect
-from ambientd.core.transcript import Segment, Suggestion, Word
+from ambientd.core.transcript import Put, Segment, Suggestion, Word
 
 OFFSET: Final = 1.15
 PER_NAT: Final = 1.2
@@ -58,11 +58,7 @@ class Confirmed:
     last: int
     """Index after the last."""
     words: tuple[Word, ...]
-    """The name's."""
-    said: str
-    """What was heard in its place."""
-    score: float
-    """Likeness of the two in sound, in [0, 1]."""
+    """The name's, each with what was heard in its place."""
 
 
 def with_names(heard: Heard, names: Sequence[Confirmed]) -> Heard:
@@ -77,8 +73,7 @@ def confirmed(heard: Heard) -> tuple[Confirmed, ...]:
         first = _place(heard.words, each.said)
         if first is not None and is_believed(each):
             words = tuple(_spelt(each, opens=opens_sentence(heard.words, first)))
-            said = " ".join(word.text for word in each.said)
-            found.append(Confirmed(first, first + len(each.said), words, said, round(_likeness(each), 3)))
+            found.append(Confirmed(first, first + len(each.said), words))
     return tuple(found)
 
 
@@ -119,12 +114,14 @@ def _spelt(weighed: Weighed, *, opens: bool) -> Iterator[Word]:
     said, parts = weighed.said, written(weighed.name, opens=opens).split()
     ending = said[-1].text[len(bare(said[-1].text)) :]
     start, length = said[0].start, said[-1].end - said[0].start
+    put = Put(" ".join(word.text for word in said), weighed.name, round(_likeness(weighed), 3))
     total, before = sum(map(len, parts)), 0
     for number, part in enumerate(parts):
         begin = start + length * before // total
         before += len(part)
         text = part + ending if number == len(parts) - 1 else part
-        yield Word(text, begin, start + length * before // total, math.exp(weighed.log_probability))
+        end = start + length * before // total
+        yield Word(text, begin, end, math.exp(weighed.log_probability), replace(put, part=number))
 
 
 def _changed(heard: Heard, changes: Sequence[Confirmed]) -> Heard:

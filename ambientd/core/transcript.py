@@ -9,6 +9,24 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
+class Put:
+    """That a word is of a name which was put in for what was heard."""
+
+    said: str
+    """The words as they were heard."""
+    name: str
+    """As the vocabulary spells it."""
+    score: float
+    """Likeness of the two in sound, in [0, 1]."""
+    part: int = 0
+    """Which of the name's words it is, from 0."""
+
+    def follows(self, other: Put | None) -> bool:
+        """Whether ``other`` is of the word before, in the same name."""
+        return other is not None and other == replace(self, part=self.part - 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """One word as heard, punctuation attached, without surrounding space."""
 
@@ -19,6 +37,8 @@ class Word:
     """Samples; never before ``start``."""
     probability: float
     """In [0, 1].  As heard: the engine's own, the mean over the word's tokens.  In a line: how likely it is right."""
+    put: Put | None = None
+    """``None`` for what was heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +105,8 @@ class Line:
     suggestions: tuple[Suggestion, ...] = ()
     """Names that may have been meant; the text has what was heard."""
     corrections: tuple[Suggestion, ...] = ()
-    """Names that a second decode put in; the text has them, each mark what stood there before."""
+    """Names that were put in; the text has them, each mark what was heard.  Made from the words: see
+    :mod:`ambientd.core.marks`."""
 
     @property
     def words(self) -> tuple[Word, ...]:

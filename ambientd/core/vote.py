@@ -156,8 +156,13 @@ def _chosen(votes: Sequence[Word | None]) -> Word | None:
     winner, supporters = count.most_common(1)[0]
     if first is None or supporters * 2 <= len(votes) or winner == plain(first.text):
         return first
-    best = next((word for word in votes if word is not None and plain(word.text) == winner), None)
+    best = _marked([word for word in votes if word is not None and plain(word.text) == winner])
     return None if best is None else replace(best, start=first.start, end=first.end)
+
+
+def _marked(words: Sequence[Word]) -> Word | None:
+    """One of these words that say the same: the first that was put in, for without it they might be no majority."""
+    return next((word for word in words if word.put), words[0] if words else None)
 
 
 def _inserted(votes: Sequence[Sequence[Word]], voters: int) -> Sequence[Word]:
@@ -168,7 +173,8 @@ def _inserted(votes: Sequence[Sequence[Word]], voters: int) -> Sequence[Word]:
     winner, supporters = count.most_common(1)[0]
     if supporters * 2 <= voters:
         return ()
-    return next(words for words in votes if tuple(plain(word.text) for word in words) == winner)
+    same = [words for words in votes if tuple(plain(word.text) for word in words) == winner]
+    return next((words for words in same if any(word.put for word in words)), same[0])
 
 
 def _in_order(words: Sequence[tuple[int, Word]]) -> list[tuple[int, Word]]:

@@ -22,6 +22,7 @@ from ambientd.core.audio import RATE, Samples
 from ambientd.core.calibration import with_calibrated_words
 from ambientd.core.decoding import Decoder, Heard
 from ambientd.core.final import Stretch, final_lines, joined
+from ambientd.core.marks import corrections
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Gap, Line
 from ambientd.core.vote import Ballot, vote
@@ -194,9 +195,11 @@ class Draft:
 
     async def final(self, live: Sequence[Line]) -> list[Line]:
         """The final lines: the refined ones, and of the live ones what is kept; names marked in both."""
-        return final_lines([await self._told(line) for line in self.lines], live, self.kept)
+        lines = final_lines([await self.told(line) for line in self.lines], live, self.kept)
+        # Of a live line that was cut, a name may have been cut in two: what is left of it is marked too.
+        return [replace(line, corrections=corrections(line.words)) for line in lines]
 
-    async def _told(self, line: Line) -> Line:
+    async def told(self, line: Line) -> Line:
         """A refined line as the reader gets it: its names marked, its probabilities calibrated as the live ones are."""
         line = await self.names.marked(line, line.words)
         segments = with_calibrated_words(line.segments)

@@ -15,7 +15,8 @@ from dataclasses import replace
 from typing import Final
 
 from ambientd.core.decoding import Decoder, Heard, Request
-from ambientd.core.naming import Confirmed, confirmed, suggestions, with_names
+from ambientd.core.marks import corrections
+from ambientd.core.naming import confirmed, suggestions, with_names
 from ambientd.core.suspects import Index, Search, Suspect
 from ambientd.core.transcript import Line, Suggestion, Word
 from ambientd.core.vocabulary import Vocabulary
@@ -32,8 +33,6 @@ class Names:
         self._clinic = search or Search()
         self._search = self._clinic
         self._said: dict[str, None] = {}
-        self._put: tuple[Confirmed, ...] = ()
-        """The names put in of late."""
 
     def own(self, names: Sequence[str]) -> None:
         """Names of this session, besides the clinic's; replaces those given before."""
@@ -75,9 +74,7 @@ class Names:
 
     def put_in(self, heard: Heard) -> Heard:
         """``heard`` with the names that its audio speaks for."""
-        found = confirmed(heard)
-        self._put = (*self._put[-MOST_SAID:], *found)
-        heard = with_names(heard, found)
+        heard = with_names(heard, confirmed(heard))
         self._remember(heard.words)
         return heard
 
@@ -88,17 +85,6 @@ class Names:
         found = await asyncio.to_thread(self._search.suspects, words, frozenset(self._said), language)
         return suggestions(found, words)
 
-    def corrections(self, words: Sequence[Word]) -> tuple[Suggestion, ...]:
-        """Which of these ``words`` were put in, and what stood there before."""
-        first = {each.words[0]: each for each in self._put}
-        return tuple(
-            Suggestion(
-                at, at + len(put.words), put.said, " ".join(each.text for each in put.words), put.score
-            )
-            for at, word in enumerate(words)
-            if (put := first.get(word)) and tuple(words[at : at + len(put.words)]) == put.words
-        )
-
     async def marked(self, line: Line, words: Sequence[Word]) -> Line:
         """The line with its marks: names that may have been meant, names that were put in.
 
@@ -107,7 +93,7 @@ class Names:
         return replace(
             line,
             suggestions=await self.suggestions(words, line.language),
-            corrections=self.corrections(words),
+            corrections=corrections(line.words),
         )
 
     def _remember(self, words: Sequence[Word]) -> None:

@@ -318,7 +318,8 @@ class Uploads:
                 decoded_samples=upload.metrics.decoded_samples + draft.at - at,
                 decode_seconds=upload.metrics.decode_seconds + draft.seconds - before,
             )
-            for line in draft.lines[lines:]:
+            for heard in draft.lines[lines:]:
+                line = await draft.told(heard)
                 metrics = upload.metrics.with_line(line)
                 await self._ledger.append_line(upload.session_id, line, metrics)
                 upload.metrics = metrics

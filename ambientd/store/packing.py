@@ -24,6 +24,7 @@ from itertools import islice
 from math import gcd
 from typing import Any, Final
 
+from ambientd.core.marks import with_puts
 from ambientd.core.transcript import Line, Segment, Suggestion, Word
 
 PROBABILITY_STEPS: Final = 10_000
@@ -54,11 +55,13 @@ def unpacked(packed: str, line: Line) -> Line:
     """The ``line``, which has its text and its start, with its segments and marks."""
     unit, *rows = json.loads(packed)
     marks = rows.pop() if rows and isinstance(rows[-1], dict) else {"s": [], "c": []}
+    segments = _segments(unit, rows, line.text, line.start)
+    corrections = tuple(Suggestion(*each) for each in marks["c"])
     return replace(
         line,
-        segments=_segments(unit, rows, line.text, line.start),
+        segments=with_puts(segments, corrections) if corrections else segments,
         suggestions=tuple(Suggestion(*each) for each in marks["s"]),
-        corrections=tuple(Suggestion(*each) for each in marks["c"]),
+        corrections=corrections,
     )
 
 

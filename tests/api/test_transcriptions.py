@@ -14,8 +14,10 @@ import soundfile
 from scripted import Engine, heard
 from served import Box, Open
 
+from ambientd.core.calibration import calibrated
 from ambientd.core.decoding import Heard, Rank, Request
 from ambientd.core.record import EndReason, SessionState
+from ambientd.store.lines import Lines
 
 PATH = "/api/v1/transcriptions"
 
@@ -107,6 +109,21 @@ async def test_it_is_heard_in_the_background_with_the_language_and_prompt_of_the
     assert "Hola." in {request.prompt for request in box.engine.requests}
     details = await box.sessions.details(answer["id"])
     assert (details.encounter, details.patient) == ("E-1", "P-1")
+
+
+async def test_a_name_put_into_a_recordings_text_is_marked(open_box: Open):
+    engine = Engine(
+        lambda request: heard(request, "I take own prazole at night"), certainty=lambda _said, _name: -0.1
+    )
+    box = await open_box(engine=engine)
+    _, answer = await send(box, form(recording(4), vocabulary="omeprazole"))
+    await ended(box, answer["id"])
+
+    [line] = await Lines(box.database).lines(answer["id"])
+    assert line.text == "I take omeprazole at night"
+    assert [(mark.first, mark.said) for mark in line.corrections] == [(2, "own prazole")]
+    # As in any line: how likely the word is right.
+    assert line.words[0].probability == pytest.approx(calibrated(0.9), abs=1e-4)
 
 
 async def test_progress_is_told_while_it_is_heard(open_box: Open):

@@ -81,8 +81,10 @@ def test_what_a_name_replaced_is_told():
     text = heard("I take own, prazole.")
     [found] = confirmed(replace(text, weighed=(Weighed(text.words[2:4], "omeprazole", -0.1),)))
 
-    assert (found.first, found.last, found.said) == (2, 4, "own, prazole.")
-    assert found.score > 0.75
+    [put] = [word.put for word in found.words]
+    assert put
+    assert (found.first, found.last, put.said, put.name) == (2, 4, "own, prazole.", "omeprazole")
+    assert put.score > 0.75
 
 
 def test_a_name_whose_words_are_no_longer_there_is_left_out():

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from scripted import Engine, detect, heard, silence, speech
 
 from ambientd.core.audio import RATE, Samples
-from ambientd.core.calibration import calibrated
-from ambientd.core.decoding import Heard, Rank, Request
+from ambientd.core.calibration import calibrated, with_calibrated_words
+from ambientd.core.decoding import Heard, Rank, Request, Weighed
 from ambientd.core.final import joined
+from ambientd.core.naming import confirmed, with_names
 from ambientd.core.segmenter import FRAME
 from ambientd.core.suspects import Index, Search
 from ambientd.core.transcript import Line
@@ -78,6 +79,54 @@ async def test_the_final_lines_mark_names_and_tell_calibrated_probabilities():
     raw = [word.probability for word in draft.lines[0].words]
     assert [word.probability for word in line.words] == [calibrated(each) for each in raw]
     assert line.confidence == sum(word.probability for word in line.words) / len(line.words)
+
+
+async def test_a_name_that_was_put_in_is_marked_in_the_final_text_wherever_it_comes_from():
+    """The frame does not hear the name, and the vote takes it from the others: one of them live, at other times."""
+    text = "I take own prazole in the night"
+
+    def certainty(said: str, _name: str) -> float:
+        return -9.0 if said == "only prazole" else -0.1
+
+    def script(request: Request) -> Heard:
+        # The frame has the prompt.
+        return heard(request, text.replace("own", "only") if request.prompt else text)
+
+    engine = Engine(script, certainty=certainty)
+    names = Names(Search((Index(parse("omeprazole")),), frozenset(["i", "take", "in", "the", "night"])))
+    draft = draft_of(Shelf(1 << 30).reel(), live=True)
+    draft.expect(names)
+    said = heard(Request(speech(3), 400, RATE, "en"), text)
+    live = names.put_in(replace(said, weighed=(Weighed(said.words[2:4], "omeprazole", -0.1),)))
+    segments = tuple(segment.not_before(700) for segment in live.segments)
+    draft.committed(
+        Line(0, live.text, 700, 3 * RATE, with_calibrated_words(segments), 0.9, "en", "scripted", 1.0)
+    )
+    give(draft, speech(3))
+    draft.complete = True
+    await hear_all(draft, engine)
+
+    [line] = await draft.final([])
+
+    assert line.text == "I take omeprazole in the night"
+    [mark] = line.corrections
+    assert (mark.first, mark.last, mark.said, mark.suggested) == (2, 3, "own prazole", "omeprazole")
+
+
+async def test_half_a_name_that_stands_of_the_live_text_is_marked():
+    said = heard(Request(speech(3), 0, RATE, "en"), "It was helicopter pylori")
+    put = Weighed(said.words[2:], "Helicobacter pylori", -0.1)
+    live = with_names(said, confirmed(replace(said, weighed=(put,))))
+    draft = draft_of(Shelf(1 << 30).reel(), live=True)
+    give(draft, speech(3))
+    draft.keep(live.words[-1].start)
+    line = Line(0, live.text, 0, 3 * RATE, live.segments, 0.9, "en", "scripted", 1.0)
+
+    [kept] = await draft.final([line])
+
+    assert kept.text == "It was Helicobacter"
+    [mark] = kept.corrections
+    assert (mark.first, mark.last, mark.said) == (2, 3, "helicopter pylori")
 
 
 async def test_it_is_heard_in_the_background_with_the_sessions_prompt_and_without():

@@ -1,13 +1,15 @@
 """Names of a conversation: put in, suggested, expected; with an engine that mishears on purpose."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from scripted import Engine, detect, heard, silence, speech, terms_of
 
 from ambientd.core.audio import to_pcm16
-from ambientd.core.decoding import Heard, Request
+from ambientd.core.decoding import Heard, Request, Weighed
+from ambientd.core.marks import corrections
 from ambientd.core.record import EndReason
 from ambientd.core.suspects import Index, Search
 from ambientd.core.vocabulary import parse
@@ -200,6 +202,19 @@ async def test_names_given_later_replace_those_given_before(names: list[str]):
 
     assert known.put_in(text).text == "we use quixolol at night"
     assert engine.requests == []
+
+
+async def test_every_name_of_a_long_visit_keeps_its_mark():
+    names = Names(SEARCH)
+    request = Request(speech(1), 0, 16000, "en")
+    said = heard(request, "I take own prazole at night")
+    put = Weighed(said.words[2:4], "omeprazole", -0.1)
+
+    written = [names.put_in(replace(said, weighed=(put,))) for _ in range(70)]
+
+    for text in written:
+        [mark] = corrections(text.words)
+        assert (mark.first, mark.last, mark.said, mark.suggested) == (2, 3, "own prazole", "omeprazole")
 
 
 async def test_an_unknown_language_is_not_found_out_twice():

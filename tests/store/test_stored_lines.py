@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored_speech import BEGAN, THIRTY_WORDS, begin, figures, gap, line
 
+from ambientd.core.marks import corrections, with_puts
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import EndReason, SessionState
 from ambientd.core.transcript import Gap, Line, Segment, Suggestion, Word
@@ -45,21 +46,25 @@ PLAIN_LINE = st.builds(plain_line, st.lists(WORD, min_size=1, max_size=8), st.li
 MARKS = st.lists(
     st.builds(Suggestion, st.integers(0, 9), st.integers(1, 10), TEXT, TEXT, PROBABILITY), max_size=2
 )
-ANY_LINE = st.builds(
-    lambda text, start, segments, suggestions, corrections: replace(
+
+
+def any_line(
+    text: str, start: int, segments: list[Segment], suggestions: list[Suggestion], puts: list[Suggestion]
+) -> Line:
+    """A line of any segments, names put in for any of its words."""
+    marked = with_puts(segments, puts)
+    words = [word for segment in marked for word in segment.words]
+    return replace(
         line(0),
         text=text,
         start=start,
-        segments=tuple(segments),
+        segments=with_puts(segments, found := corrections(words)),
         suggestions=tuple(suggestions),
-        corrections=tuple(corrections),
-    ),
-    TEXT,
-    TIME,
-    st.lists(SEGMENT, max_size=4),
-    MARKS,
-    MARKS,
-)
+        corrections=found,
+    )
+
+
+ANY_LINE = st.builds(any_line, TEXT, TIME, st.lists(SEGMENT, max_size=4), MARKS, MARKS)
 
 
 class TestPacking:
