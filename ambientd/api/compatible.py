@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from ambientd.api.access import actor, allows, caller
 from ambientd.api.described import FORM, JSON, PlainText, described
+from ambientd.api.form import take_form, text_of
 from ambientd.api.models.recordings import (
     CompatibleError,
     CompatibleForm,
@@ -25,7 +25,6 @@ from ambientd.api.models.recordings import (
 )
 from ambientd.api.origin import peer
 from ambientd.api.services import SERVICES, Services, Transfer
-from ambientd.api.transcriptions import CHUNK, text_of
 from ambientd.core import compatible, export
 from ambientd.core.access import Permission
 from ambientd.core.protocol import LONGEST_PROMPT
@@ -165,21 +164,12 @@ async def _take(request: web.Request, transfer: Transfer) -> _Asked:
     """
     if request.content_type != "multipart/form-data":
         raise ClientError("bad_form", "the body must be a form (multipart/form-data) with a part named file")
-    asked, files = _Asked(), 0
-    try:
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader):
-                raise ClientError("bad_form", "the form holds a form")
-            if part.name == "file":
-                files += 1
-                while chunk := await part.read_chunk(CHUNK):
-                    await transfer.write(chunk)
-            else:
-                _note(asked, part.name or "", await text_of(part))
-    except (ValueError, HttpProcessingError):
-        raise ClientError("bad_form", "the body is not the form that its type says") from None
-    if files != 1:
-        raise ClientError("bad_form", "the form must hold one part named file")
+    asked = _Asked()
+
+    async def note(part: BodyPartReader) -> None:
+        _note(asked, part.name or "", await text_of(part))
+
+    await take_form(request, transfer, note)
     if asked.granularities and asked.form != "verbose_json":
         raise ClientError("bad_field", "timestamp_granularities go with response_format verbose_json only")
     return asked

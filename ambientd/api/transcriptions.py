@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from ambientd.api.access import actor, allows, caller
 from ambientd.api.described import FORM, OCTETS, Binary, described
+from ambientd.api.form import CHUNK, take_form, text_of
 from ambientd.api.models.recordings import RecordingForm, RecordingHeard, RecordingStanding
 from ambientd.api.origin import peer
 from ambientd.api.reach import stored, within_reach
@@ -27,12 +27,6 @@ from ambientd.store.audit import Action
 from ambientd.store.refusals import NoSuchSession
 
 routes = web.RouteTableDef()
-
-CHUNK: Final = 65_536
-"""Bytes taken from a body at once."""
-
-LONGEST_FIELD: Final = 65_536
-"""Bytes of a text field."""
 
 FIELDS: Final = ("language", "prompt", "vocabulary", "encounter", "patient")
 """The parts beside the file; ``vocabulary`` holds one name a line, the others what they hold in ``configure``."""
@@ -127,45 +121,18 @@ async def _take(request: web.Request, transfer: Transfer) -> dict[str, str]:
             await transfer.write(chunk)
         return {}
     fields: dict[str, str] = {}
-    files = 0
-    try:
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader):
-                raise ClientError("bad_form", "the form holds a form")
-            if part.name == "file":
-                files += 1
-                while chunk := await part.read_chunk(CHUNK):
-                    await transfer.write(chunk)
-            elif part.name in FIELDS:
-                fields[part.name] = await text_of(part)
-            else:
-                raise ClientError(
-                    "unknown_field",
-                    "the form has a part that is not known",
-                    hint=f"Known parts: file, {', '.join(FIELDS)}.",
-                )
-    except (ValueError, HttpProcessingError):
-        raise ClientError("bad_form", "the body is not the form that its type says") from None
-    if files != 1:
-        raise ClientError(
-            "bad_form", "the form must hold one part named file", hint="The recording goes there."
-        )
+
+    async def note(part: BodyPartReader) -> None:
+        if part.name not in FIELDS:
+            raise ClientError(
+                "unknown_field",
+                "the form has a part that is not known",
+                hint=f"Known parts: file, {', '.join(FIELDS)}.",
+            )
+        fields[part.name] = await text_of(part)
+
+    await take_form(request, transfer, note)
     return fields
-
-
-async def text_of(part: BodyPartReader) -> str:
-    """A text field of a form.
-
-    Raises:
-        ClientError: it is too long.
-        ValueError: it is not UTF-8.
-    """
-    raw = b""
-    while chunk := await part.read_chunk():
-        raw += chunk
-        if len(raw) > LONGEST_FIELD:
-            raise ClientError("bad_field", f"a field holds at most {LONGEST_FIELD} bytes")
-    return raw.decode("utf-8")
 
 
 def _find(request: web.Request, permission: Permission) -> Upload | None:

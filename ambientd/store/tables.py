@@ -70,16 +70,17 @@ sessions = Table(
     Index("ix_realtime_sessions_connected_at", "connected_at", "session_id"),
 )
 
+
+def _of_session(*, key: bool = True) -> Column[str]:
+    """Of which session a row is, with which it goes.  ``key``: whether that names the row, or helps to."""
+    session = ForeignKey(sessions.c.session_id, ondelete="CASCADE")
+    return Column("session_id", Text, session, primary_key=key, nullable=False)
+
+
 chunks = Table(
     "realtime_transcript_chunks",
     metadata,
-    Column(
-        "session_id",
-        Text,
-        ForeignKey(sessions.c.session_id, ondelete="CASCADE"),
-        primary_key=True,
-        nullable=False,
-    ),
+    _of_session(),
     Column("chunk_index", Integer, primary_key=True, nullable=False, autoincrement=False),
     Column("start_sample", Integer, nullable=False),
     Column("end_sample", Integer, nullable=False),
@@ -102,13 +103,7 @@ refined_chunks = Table(
         for column in chunks.c
         if column.name not in {"session_id", "chunk_index"}
     ),
-    Column(
-        "session_id",
-        Text,
-        ForeignKey(sessions.c.session_id, ondelete="CASCADE"),
-        primary_key=True,
-        nullable=False,
-    ),
+    _of_session(),
     Column("chunk_index", Integer, primary_key=True, nullable=False, autoincrement=False),
     sqlite_with_rowid=False,
 )
@@ -117,7 +112,7 @@ gaps = Table(
     "realtime_gaps",
     metadata,
     Column("gap_id", Integer, primary_key=True),
-    Column("session_id", Text, ForeignKey(sessions.c.session_id, ondelete="CASCADE"), nullable=False),
+    _of_session(key=False),
     Column("start_sample", Integer, nullable=False),
     Column("end_sample", Integer, nullable=False),
     Column("reason", Text, nullable=False),
@@ -127,13 +122,7 @@ gaps = Table(
 metrics = Table(
     "realtime_session_metrics",
     metadata,
-    Column(
-        "session_id",
-        Text,
-        ForeignKey(sessions.c.session_id, ondelete="CASCADE"),
-        primary_key=True,
-        nullable=False,
-    ),
+    _of_session(),
     Column("chunks_processed", Integer, nullable=False),
     Column("processing_ms_total", Float, nullable=False),
     Column("processing_ms_max", Float, nullable=False),
@@ -160,7 +149,7 @@ session_keys = Table(
     "session_keys",
     metadata,
     # Each session's words have a key of their own, wrapped by the box's: destroying this row destroys the words.
-    Column("session_id", Text, ForeignKey(sessions.c.session_id, ondelete="CASCADE"), primary_key=True),
+    _of_session(),
     Column("key_id", Text, ForeignKey(box_keys.c.key_id), nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
 )
@@ -177,7 +166,7 @@ uploads = Table(
     "conversation_uploads",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("session_id", Text, ForeignKey(sessions.c.session_id, ondelete="CASCADE"), nullable=False),
+    _of_session(key=False),
     Column("status", Text, nullable=False),
     Column("created_at", Text, nullable=False),
     # Until when the row waits for the refined text, or for a client that may come back.
@@ -223,7 +212,7 @@ parts = Table(
 answers = Table(
     "answers",
     metadata,
-    Column("session_id", Text, ForeignKey(sessions.c.session_id, ondelete="CASCADE"), primary_key=True),
+    _of_session(),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("part", Integer, nullable=False),
     Column("received_at", Text, nullable=False),
@@ -236,13 +225,7 @@ owners = Table(
     "session_owners",
     metadata,
     # Beside the sessions and not in them: most belong to the box itself and have no row here.
-    Column(
-        "session_id",
-        Text,
-        ForeignKey(sessions.c.session_id, ondelete="CASCADE"),
-        primary_key=True,
-        nullable=False,
-    ),
+    _of_session(),
     Column("owner", Text, nullable=False),
     Index("ix_session_owners_owner", "owner"),
     sqlite_with_rowid=False,
@@ -314,7 +297,7 @@ reviews = Table(
     "reviews",
     metadata,
     # No time: nothing is sent before a person has read it.  With one: when that was.
-    Column("session_id", Text, ForeignKey(sessions.c.session_id, ondelete="CASCADE"), primary_key=True),
+    _of_session(),
     Column("reviewed_at", Text),
     sqlite_with_rowid=False,
 )
@@ -323,7 +306,7 @@ corrections = Table(
     "corrections",
     metadata,
     # What a person changed, revision by revision; the lines as heard stay in their own tables.
-    Column("session_id", Text, ForeignKey(sessions.c.session_id, ondelete="CASCADE"), primary_key=True),
+    _of_session(),
     Column("revision", Integer, primary_key=True, autoincrement=False),
     Column("at", Text, nullable=False),
     Column("actor", Text, nullable=False),
@@ -336,13 +319,7 @@ recordings = Table(
     "recordings",
     metadata,
     # A session whose audio is kept to be transcribed later; the session itself is open until its text is stored.
-    Column(
-        "session_id",
-        Text,
-        ForeignKey(sessions.c.session_id, ondelete="CASCADE"),
-        primary_key=True,
-        nullable=False,
-    ),
+    _of_session(),
     Column("status", Text, nullable=False),
     # How much audio is kept.
     Column("samples", Integer, nullable=False, server_default=text("0")),
@@ -362,13 +339,7 @@ recordings = Table(
 audio_chunks = Table(
     "audio_chunks",
     metadata,
-    Column(
-        "session_id",
-        Text,
-        ForeignKey(sessions.c.session_id, ondelete="CASCADE"),
-        primary_key=True,
-        nullable=False,
-    ),
+    _of_session(),
     Column("chunk_index", Integer, primary_key=True, nullable=False, autoincrement=False),
     Column("start_sample", Integer, nullable=False),
     Column("samples", Integer, nullable=False),
