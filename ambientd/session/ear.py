@@ -35,7 +35,7 @@ CHANCE: Final = 0.4
 """Temperature of the second decode.  Source: measured, docs/benchmarks.md: at 0.2 the same loops come again."""
 
 
-WORTH_HEARING: Final = RATE * 6 // 10
+WORTH_HEARING: Final = RATE * 35 // 100
 """Samples of speech behind the last time token that are worth another decode."""
 LEAST_HEARD: Final = RATE
 """A text that reaches less far is no progress: hearing the rest again would hear the same, so it is a gap.
