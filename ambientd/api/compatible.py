@@ -28,6 +28,7 @@ from ambientd.api.services import SERVICES, Services, Transfer
 from ambientd.core import compatible, export
 from ambientd.core.access import Permission
 from ambientd.core.protocol import LONGEST_PROMPT
+from ambientd.core.tongue import main_language
 from ambientd.errors import AmbientError, ClientError
 from ambientd.session.names import Names
 from ambientd.session.uploads import Stage, Upload
@@ -133,7 +134,7 @@ async def _answer(services: Services, upload: Upload, asked: _Asked) -> web.Resp
             gaps = await services.lines.gaps(upload.session_id)
             return web.Response(text=export.as_vtt(lines, gaps), content_type="text/vtt", charset="utf-8")
         case "verbose_json":
-            language = lines[0].language if lines else upload.language
+            language = main_language(lines) or upload.language
             return web.json_response(
                 compatible.verbose(
                     lines, language=language, samples=samples, granularities=asked.granularities

@@ -6,6 +6,9 @@
     Rule 3  Live words are kept where the audio had to give way, where the decode failed, and where what it gave cannot
             be believed: a second hearing never takes away what the first one found.
     Rule 4  Audio is destroyed as soon as all have heard it, and all of it at the end.
+    Rule 5  Each window is heard in the language the conversation had there: as the live text says it, and without one
+            as the hearing without a prompt, which is ahead of the others, finds it out.  What was heard in another
+            language has no vote.
 
 What comes of it is put together with the live words by :mod:`ambientd.core.final`.
 """
@@ -20,17 +23,18 @@ from typing import Final
 from ambientd.core import plausibility
 from ambientd.core.audio import RATE, Samples
 from ambientd.core.calibration import with_calibrated_words
-from ambientd.core.decoding import Decoder, Heard
+from ambientd.core.decoding import AUTO, Decoder, Heard
 from ambientd.core.final import Stretch, final_lines, joined
 from ambientd.core.marks import corrections
 from ambientd.core.segmenter import Piece
+from ambientd.core.tongue import Style, most_said
 from ambientd.core.transcript import Gap, Line
 from ambientd.core.vote import Ballot, vote
 from ambientd.core.windows import Cuts
 from ambientd.session.ear import Hearing
 from ambientd.session.inbox import Hole
 from ambientd.session.names import Names
-from ambientd.session.reader import Reader, Style
+from ambientd.session.reader import Reader
 from ambientd.session.reel import Reel
 
 LONG: Final = Cuts()
@@ -53,11 +57,13 @@ class Draft:
         session_id: str,
         reel: Reel,
         *,
-        style: Style,
+        style: Callable[[], Style],
         live: bool = True,
         cuts: Sequence[Cuts] = (LONG, MIDDLE, SHORT),
     ) -> None:
-        """``live``: whether there is a live text; without one, a third way of hearing has its vote.
+        """``style``: what is in force now.
+
+        ``live``: whether there is a live text; without one, a third way of hearing has its vote.
 
         ``cuts``: of the frame, of the hearing without a prompt, and of the third.
         """
@@ -68,13 +74,18 @@ class Draft:
         self.complete = False
         """No more audio will come."""
         long, middle, short = cuts
-        self._frame = Reader(reel, long, style, correct=self._vote)
-        self._others = [Reader(reel, middle, lambda: (style()[0], ""))]
+        self._style = style
+        self._frame = Reader(reel, long, self._found, correct=self._vote)
+        self._ahead = Reader(reel, middle, self._held, prompted=False)
+        """Always heard first: it tells the others the language."""
+        self._others = [self._ahead]
         if not live:
-            self._others.append(Reader(reel, short, style))
+            self._others.append(Reader(reel, short, self._found))
         self._before: list[Stretch] = [(0, reel.origin)]
         """Of what lies before the reel there never was audio."""
         self._live: list[Line] = []
+        self._told: list[tuple[Line, Style]] = []
+        """Live lines, and what was in force when they had been heard."""
         self.names = Names()
         """Those of the conversation."""
         self._used = [-1] * (1 + len(self._others))
@@ -152,6 +163,10 @@ class Draft:
     def committed(self, line: Line) -> None:
         """Takes a line of the live text."""
         self._live.append(line)
+        style = self._style()
+        # A short piece of a conversation whose language is not yet known says nothing of it.
+        if style.language != AUTO:
+            self._told.append((line, style))
 
     def receive(self, audio: Samples | Hole) -> None:
         """Takes audio that the voice detector is about to judge."""
@@ -172,6 +187,8 @@ class Draft:
             for reader in self._others:
                 if reader.at < reach and (piece := reader.next_piece(complete=self.complete, within=end)):
                     return reader, piece
+                if self._ahead.at < min(reach, end):
+                    break  # it has not told the language yet
             known = min(
                 [end if self.complete else end - self._delay, *(reader.at for reader in self._others)]
             )
@@ -209,6 +226,20 @@ class Draft:
     def _forget(self) -> None:
         self.reel.forget(min(reader.at for reader in (self._frame, *self._others)))
 
+    def _held(self, piece: Piece) -> Style:
+        """What was in force where a window lies."""
+        if there := most_said(self._told, piece.start, piece.end):
+            return there
+        before = [style for line, style in self._told if line.start < piece.end]
+        return [*before[-1:], *(style for _, style in self._told[:1]), self._style()][0]
+
+    def _found(self, piece: Piece) -> Style:
+        """The same, in the language in which the reader ahead has heard the window."""
+        style = self._held(piece)
+        lines = ((line, line.language) for line in self._ahead.lines)
+        found = most_said(lines, piece.start, piece.end) if style.free else None
+        return replace(style, language=found) if found else style
+
     def _vote(self, piece: Piece, hearing: Hearing) -> Heard:
         """What most of the hearings say was said in a window."""
         texts = [self._live, *(reader.lines for reader in self._others)]
@@ -231,6 +262,7 @@ class Draft:
         words = [
             word
             for line in list(near)[::-1]
+            if line.language == hearing.heard.language
             for word in line.words
             if word.end > piece.start - ASTRAY and word.start < piece.end + ASTRAY and word.start > used
         ]

@@ -24,8 +24,8 @@ from ambientd.core.audio import RATE, from_pcm16
 from ambientd.core.checks import Finding, Severity
 from ambientd.core.decoding import AUTO, Decoder
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.prompt import prompt_for
 from ambientd.core.segmenter import FRAME, Detect
+from ambientd.core.tongue import Style, main_language
 from ambientd.core.transcript import Gap, Line
 from ambientd.errors import StoreUnavailable
 from ambientd.session.draft import Draft
@@ -176,17 +176,12 @@ class Later:
         session_id, before = record.session_id, record.metrics
         manner = await self._spool.manner(session_id)
         prompt = terms.prompt if manner.prompt is None else manner.prompt
+        style = Style(record.language, prompt, free=record.language == AUTO)
         names = Names(terms.search)
         names.own(manner.vocabulary or ())
-        draft: Draft
-
-        def style() -> tuple[str, str]:
-            known = draft.lines[0].language if record.language == AUTO and draft.lines else record.language
-            return known, prompt_for(known, prompt)
-
         pieces = [each async for each in self._first(kept)]
         origin = pieces[0].start if pieces else 0
-        draft = Draft(session_id, Shelf(1 << 62).reel(origin), style=style, live=False)
+        draft = Draft(session_id, Shelf(1 << 62).reel(origin), style=lambda: style, live=False)
         draft.expect(names)
         try:
             await self._listen(kept, draft)
@@ -259,7 +254,7 @@ class Later:
             received_samples=received,
             gap_samples=metrics.gap_samples + sum(gap.end - gap.start for gap in missing),
         )
-        language = lines[0].language if lines else kept.record.language
+        language = main_language(lines) or kept.record.language
         done = await self._spool.complete(
             session_id, lines=lines, gaps=missing, metrics=metrics, language=language
         )

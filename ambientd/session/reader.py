@@ -1,8 +1,14 @@
-"""One way of hearing a reel from its beginning to its end: window by window, as far as its audio has come."""
+"""One way of hearing a reel from its beginning to its end: window by window, as far as its audio has come.
+
+A window is heard in the language its stretch of the conversation is known to have.  Where the language may change, one
+that made little sense is heard again at once in the language the model finds in it: nobody waits, and the next window
+would come too late for this one's words.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -10,10 +16,12 @@ import numpy as np
 
 from ambientd.core import plausibility
 from ambientd.core.audio import RATE
-from ambientd.core.decoding import Decoder, Heard, Rank
+from ambientd.core.decoding import AUTO, Decoder, Heard, Rank
 from ambientd.core.final import Stretch
+from ambientd.core.prompt import prompt_for
 from ambientd.core.seam import Seam, without_repetition
 from ambientd.core.segmenter import FRAME, Piece, Rules
+from ambientd.core.tongue import Style, Tongue
 from ambientd.core.transcript import Gap, Line
 from ambientd.core.windows import Cuts, next_window
 from ambientd.errors import DecodeFailed
@@ -27,8 +35,11 @@ MOST_CARRIED: Final = 2
 BREATH: Final = 8
 """Frames of silence at which hearing may begin again after a stretch that was lost: a quarter of a second."""
 
-Style = Callable[[], tuple[str, str]]
-"""The language and the prompt in force."""
+STRANGE_RUN: Final = 1
+"""Strange windows in a row after which the language is asked for: a window is as long as two live pieces."""
+
+Known = Callable[[Piece], Style]
+"""What is known of how a window is to be heard; ``AUTO`` where its language is not."""
 
 Correct = Callable[[Piece, Hearing], Heard]
 """What is to be written of a window, for what was heard in it."""
@@ -41,8 +52,15 @@ class Reader:
     """
 
     def __init__(
-        self, reel: Reel, cuts: Cuts, style: Style, *, correct: Correct = lambda _, hearing: hearing.heard
+        self,
+        reel: Reel,
+        cuts: Cuts,
+        known: Known,
+        *,
+        prompted: bool = True,
+        correct: Correct = lambda _, hearing: hearing.heard,
     ) -> None:
+        """``prompted``: whether it is heard with a prompt."""
         self.at = reel.origin
         """All before is dealt with."""
         self.lines: list[Line] = []
@@ -60,7 +78,9 @@ class Reader:
         self.names = Names()
         """Those of the conversation."""
         self._reel = reel
-        self._style = style
+        self._known = known
+        self._prompted = prompted
+        self._tongue = Tongue(AUTO, run=STRANGE_RUN)
         self._correct = correct
         self._gate = Rules()
         self._carried = 0
@@ -103,27 +123,50 @@ class Reader:
 
     async def hear(self, decoder: Decoder, piece: Piece) -> None:
         """Hears the window that :meth:`next_piece` gave."""
-        language, prompt = self._style()
+        style = self._known(piece)
+        self._tongue.follow(style)
         try:
-            hearing = await hear(
-                decoder,
-                piece,
-                language=language,
-                prompt=prompt,
-                may_carry=self._carried < MOST_CARRIED,
-                rank=Rank.BACKGROUND,
-                names=self.names,
-            )
+            hearing = await self._decoded(decoder, piece, style)
         except DecodeFailed:
             self.gaps.append(Gap(self.at, piece.end, "decode_failed"))
             self.lose(piece.end)
             return
-        self.seconds += hearing.seconds
         self.model = hearing.heard.model
         heard = self._correct(piece, hearing)
         if self._seam:
             heard = without_repetition(heard, self._seam)
         self._write(piece, replace(hearing, heard=heard))
+
+    async def _decoded(self, decoder: Decoder, piece: Piece, style: Style) -> Hearing:
+        """What is heard in a window, in the language that fits it best."""
+        tongue = self._tongue
+        asked = tongue.question
+        hearing = await self._heard(decoder, piece, asked, style)
+        tongue.listen(hearing.heard, speech=piece.speech, asked=asked)
+        if tongue.question != AUTO or asked == AUTO:
+            return hearing
+        with suppress(DecodeFailed):
+            other = await self._heard(decoder, piece, AUTO, style)
+            if other.heard.words and (
+                not hearing.heard.words or other.heard.log_probability > hearing.heard.log_probability
+            ):
+                hearing = other
+            tongue.listen(hearing.heard, speech=piece.speech, asked=AUTO)
+        return hearing
+
+    async def _heard(self, decoder: Decoder, piece: Piece, language: str, style: Style) -> Hearing:
+        hearing = await hear(
+            decoder,
+            piece,
+            language=language,
+            otherwise=self._tongue.otherwise,
+            prompt=prompt_for(language, style.own) if self._prompted else "",
+            may_carry=self._carried < MOST_CARRIED,
+            rank=Rank.BACKGROUND,
+            names=self.names,
+        )
+        self.seconds += hearing.seconds
+        return hearing
 
     def lose(self, end: int) -> None:
         """Gives up what lies before ``end``."""

@@ -24,12 +24,13 @@ from ambientd.core.audio import RATE
 from ambientd.core.decoding import Decoder
 from ambientd.core.record import EndReason, Refinement
 from ambientd.core.segmenter import Piece
+from ambientd.core.tongue import Style
 from ambientd.core.transcript import Line
 from ambientd.errors import StoreUnavailable
 from ambientd.session.draft import Draft
 from ambientd.session.hub import Hub
 from ambientd.session.ledger import then
-from ambientd.session.reader import Reader, Style
+from ambientd.session.reader import Reader
 from ambientd.session.reel import Shelf
 from ambientd.store.lines import Lines
 from ambientd.store.sessions import Sessions
@@ -109,7 +110,7 @@ class Refiner:
         """Samples of all sessions that wait to be heard again."""
         return sum(work.draft.backlog for work in self._works.values())
 
-    def begin(self, session_id: str, hub: Hub, style: Style, *, start: int = 0) -> Draft:
+    def begin(self, session_id: str, hub: Hub, style: Callable[[], Style], *, start: int = 0) -> Draft:
         """The draft of a session that begins, at sample ``start``; it is given audio with :meth:`receive`."""
         draft = Draft(session_id, self.shelf.reel(start), style=style)
         draft.stir = self._stir.set

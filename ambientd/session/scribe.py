@@ -19,7 +19,7 @@ from ambientd.core.decoding import Decoder, Heard, Request, nothing
 from ambientd.core.prompt import prompt_for
 from ambientd.core.seam import Seam, without_repetition
 from ambientd.core.segmenter import Piece
-from ambientd.core.tongue import Tongue
+from ambientd.core.tongue import Style, Tongue
 from ambientd.core.transcript import Gap, Line
 from ambientd.errors import DecodeFailed
 from ambientd.session.ear import WORTH_HEARING, Hearing, hear
@@ -109,6 +109,11 @@ class Scribe:
     def language(self) -> str:
         """In force: as set, or as found out."""
         return self._tongue.language
+
+    @property
+    def style(self) -> Style:
+        """What is in force."""
+        return Style(self.language, self.prompt, free=self._tongue.free)
 
     def speak(self, language: str) -> None:
         """Sets the language from the next piece on; :data:`~ambientd.core.decoding.AUTO` has it found out."""

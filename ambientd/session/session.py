@@ -19,11 +19,11 @@ from ambientd.core import protocol
 from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import Decoder
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.prompt import prompt_for
 from ambientd.core.protocol import Message, Wishes
 from ambientd.core.record import EndReason, Refinement, SessionState
 from ambientd.core.room import Recording, recording
 from ambientd.core.segmenter import Detect, Piece, Segmenter
+from ambientd.core.tongue import Style
 from ambientd.core.transcript import Gap
 from ambientd.errors import AmbientError, ClientError, StoreUnavailable
 from ambientd.session.arrivals import Arrivals
@@ -347,8 +347,8 @@ class Session:
         """The language in force: as set, or as detected."""
         return self._scribe.language
 
-    def _style(self) -> tuple[str, str]:
-        return self.language, prompt_for(self.language, self._scribe.prompt)
+    def _style(self) -> Style:
+        return self._scribe.style
 
     @property
     def waiting(self) -> int:

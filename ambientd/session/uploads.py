@@ -25,9 +25,9 @@ import numpy as np
 from ambientd.core.audio import RATE, Samples
 from ambientd.core.decoding import AUTO, Decoder
 from ambientd.core.metrics import SessionMetrics
-from ambientd.core.prompt import prompt_for
 from ambientd.core.record import BOX, Box, Details, EndReason, Refinement, SessionState
 from ambientd.core.segmenter import FRAME, Detect
+from ambientd.core.tongue import Style, main_language
 from ambientd.core.transcript import Gap
 from ambientd.errors import ClientError, StoreUnavailable
 from ambientd.session.draft import Draft
@@ -88,6 +88,7 @@ class Upload:
     session_id: str
     source: Source
     language: str
+    """As asked for; once it is heard, what most of it was said in."""
     prompt: str | None
     names: Names
     began: datetime
@@ -187,7 +188,7 @@ class Uploads:
     ) -> Upload:
         """Takes a recording that has arrived; from now on it is the uploads' to close.
 
-        ``prompt``: see :func:`prompt_for`.  ``names``: those to be expected.  ``owner``: id of the
+        ``prompt``: see :class:`~ambientd.core.tongue.Style`.  ``names``: those to be expected.  ``owner``: id of the
         principal that sends it.
 
         Raises:
@@ -275,13 +276,8 @@ class Uploads:
         await self._end(upload, reason)
 
     async def _hear(self, upload: Upload) -> None:
-        draft: Draft
-
-        def style() -> tuple[str, str]:
-            known = draft.lines[0].language if upload.language == AUTO and draft.lines else upload.language
-            return known, prompt_for(known, upload.prompt)
-
-        draft = Draft(upload.session_id, Shelf(1 << 62).reel(), style=style, live=False)
+        style = Style(upload.language, upload.prompt, free=upload.language == AUTO)
+        draft = Draft(upload.session_id, Shelf(1 << 62).reel(), style=lambda: style, live=False)
         draft.expect(upload.names)
         judge = draft.reel.judging(self._detector())
         rest = np.empty(0, np.float32)
@@ -299,6 +295,7 @@ class Uploads:
                 await asyncio.sleep(0)
             draft.complete = True
             await self._advance(upload, draft)
+            upload.language = main_language(draft.lines) or upload.language
         finally:
             draft.reel.destroy()
         upload.fault = upload.fault or upload.source.fault

@@ -4,8 +4,8 @@ import pytest
 
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import AUTO, Heard
-from ambientd.core.tongue import RUN, Tongue
-from ambientd.core.transcript import Segment, Word
+from ambientd.core.tongue import RUN, Style, Tongue, main_language, most_said
+from ambientd.core.transcript import Line, Segment, Word
 
 
 def piece(language: str = "en", sense: float = -0.2, text: str = "It hurts") -> Heard:
@@ -70,3 +70,65 @@ def test_a_piece_that_was_asked_openly_on_its_own_changes_the_language_at_once()
     tongue.listen(piece("fr"), speech=8 * RATE, asked="en")
 
     assert tongue.language == "fr"
+
+
+def test_what_is_known_of_the_next_piece_is_followed():
+    tongue = Tongue(AUTO)
+    after(tongue, piece("en"), piece("en", -0.6))
+    tongue.follow(Style("es", free=True))
+
+    assert after(tongue, piece("es", -0.6), piece("es")) == [
+        "es",
+        "es",
+    ]  # nothing strange is left of the English
+
+    tongue.follow(Style(AUTO, free=True))
+    assert (tongue.question, tongue.otherwise) == ("es", AUTO)
+    tongue.follow(Style("en"))
+    assert after(tongue, *[piece("en", -0.9)] * 4) == ["en"] * 4
+    assert tongue.otherwise == "en"
+
+
+def test_one_strange_piece_is_enough_where_it_can_be_heard_again():
+    tongue = Tongue(AUTO, run=1)
+
+    assert after(tongue, piece("en"), piece("en", -0.6), piece("es"), piece("es", -0.6), piece("fr")) == [
+        AUTO,
+        "en",
+        AUTO,
+        "es",
+        AUTO,
+    ]
+
+
+def line(language: str, start: int, *lengths: int) -> Line:
+    """One whose words are so many samples long, each followed by silence of a hundred."""
+    words, at = [], start
+    for length in lengths:
+        words.append(Word("no", at, at + length, 0.9))
+        at += length + 100
+    return Line(0, "", start, at, (Segment("", start, at, tuple(words)),), 0.9, language, "scripted", 1.0)
+
+
+LINES = (line("en", 0, 30, 30), line("es", 1000, 40), line("en", 2000, 5, 5, 5), line("fr", 3000))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "language"),
+    [
+        (0, 3000, "en"),
+        (1000, 3000, "es"),  # speech counts, not words or lines
+        (140, 1030, "es"),  # of a word and of a line, what lies within
+        (20, 1005, "en"),
+        (3000, 4000, None),
+        (60, 130, None),
+    ],
+)
+def test_a_stretch_has_the_language_of_most_of_its_speech(start: int, end: int, language: str | None):
+    assert most_said([(each, each.language) for each in LINES], start, end) == language
+
+
+def test_a_conversation_has_the_language_of_most_of_its_speech():
+    assert main_language(LINES) == "en"
+    assert main_language(LINES[1:3]) == "es"
+    assert main_language(()) is None

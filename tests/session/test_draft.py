@@ -17,6 +17,7 @@ from ambientd.core.final import joined
 from ambientd.core.naming import confirmed, with_names
 from ambientd.core.segmenter import FRAME
 from ambientd.core.suspects import Index, Search
+from ambientd.core.tongue import Style
 from ambientd.core.transcript import Line
 from ambientd.core.vocabulary import parse
 from ambientd.core.windows import Cuts
@@ -31,7 +32,7 @@ OTHER = Cuts(lead=4 * FRAME, least=RATE, most=3 * RATE, patience=RATE)
 
 
 def draft_of(reel: Reel, *, live: bool = False) -> Draft:
-    return Draft("room-1", reel, style=lambda: ("en", "Well."), live=live, cuts=(CUTS, OTHER, OTHER))
+    return Draft("room-1", reel, style=lambda: Style("en", "Well."), live=live, cuts=(CUTS, OTHER, OTHER))
 
 
 def give(draft: Draft, audio: Samples) -> None:
