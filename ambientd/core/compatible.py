@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ambientd.core.audio import RATE
-from ambientd.core.fields import seconds
+from ambientd.core.fields import mark_fields, seconds
 from ambientd.core.languages import LANGUAGES, NAMES
 from ambientd.core.transcript import Line
 
@@ -33,7 +33,8 @@ def verbose(
     """``verbose_json``: text, language, duration, and segments or words with their times.
 
     The fields of a segment that only a decoder of theirs has are given as nearly as ours can: ``avg_logprob`` from the
-    words' probabilities, ``no_speech_prob`` 0 for what a voice detector took for speech, and no tokens.
+    words' probabilities, ``no_speech_prob`` 0 for what a voice detector took for speech, and no tokens.  Names that
+    were put in, or may be meant, are ours: their clients pass over them.
     """
     answer: dict[str, Any] = {
         "task": "transcribe",
@@ -49,7 +50,7 @@ def verbose(
             for line in lines
             for word in line.words
         ]
-    return answer | usage(samples)
+    return answer | mark_fields(lines) | usage(samples)
 
 
 def brief(lines: Sequence[Line], *, samples: int) -> dict[str, Any]:

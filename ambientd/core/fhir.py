@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from ambientd.core.export import as_text, as_vtt
+from ambientd.core.export import as_dict, as_text, as_vtt, names_put_in
 from ambientd.core.record import Details, SessionRecord
 from ambientd.core.transcript import Gap, Line
 
@@ -93,16 +94,27 @@ def _document(
         "type": TYPE,
         "date": _instant(made),
         "author": [{"reference": f"urn:uuid:{box}"}],
-        "description": "Automatic transcript of a conversation, not checked by a person",
+        "description": _description(lines),
         "content": [
             {
                 "attachment": _attachment(
-                    "text/plain", as_text(session, lines, gaps), "Transcript", session, made
+                    "text/plain; charset=utf-8", as_text(session, lines, gaps), "Transcript", session, made
                 )
             },
             {
                 "attachment": _attachment(
-                    "text/vtt", as_vtt(lines, gaps), "Transcript with times", session, made
+                    "text/vtt; charset=utf-8", as_vtt(lines, gaps), "Transcript with times", session, made
+                )
+            },
+            {
+                # With each word, and the names that were put in or may be meant.  R4 has no element for those, and an
+                # extension is asked to have a published definition.  Source: https://hl7.org/fhir/R4/extensibility.html
+                "attachment": _attachment(
+                    "application/json",
+                    json.dumps(as_dict(session, lines, gaps), ensure_ascii=False),
+                    "Transcript with words and marked names",
+                    session,
+                    made,
                 )
             },
         ],
@@ -132,10 +144,21 @@ def _device(session: SessionRecord, lines: Sequence[Line], version: str, box: uu
     return resource
 
 
+def _description(lines: Sequence[Line]) -> str:
+    told = "Automatic transcript of a conversation, not checked by a person"
+    names = len(names_put_in(lines))
+    if not names:
+        return told
+    count = "1 name" if names == 1 else f"{names} names"
+    return (
+        f"{told}. {count} of a vocabulary written in place of what was heard: listed at the end of the text"
+    )
+
+
 def _attachment(kind: str, text: str, title: str, session: SessionRecord, made: datetime) -> dict[str, Any]:
     data = text.encode()
     attachment: dict[str, Any] = {
-        "contentType": f"{kind}; charset=utf-8",
+        "contentType": kind,
         "data": base64.b64encode(data).decode(),
         "size": len(data),
         # SHA-1 is what R4 asks for here; it guards against accidents, not against people.

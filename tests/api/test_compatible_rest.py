@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -13,7 +14,10 @@ import soundfile
 from scripted import Engine
 from served import Box, Open
 
+from ambientd.api.models.recordings import CompatibleVerbose
+from ambientd.core.compatible import verbose
 from ambientd.core.decoding import Heard, Request
+from ambientd.core.transcript import Line, Segment, Suggestion, Word
 
 PATH = "/v1/audio/transcriptions"
 DATA = Path(__file__).parent.parent / "data"
@@ -88,6 +92,31 @@ async def test_verbose_json_has_segments_or_words_or_both(box: Box):
         box, response_format="verbose_json", **{"timestamp_granularities[]": ["word", "segment"]}
     )
     assert {"words", "segments"} <= told.keys()
+
+
+async def test_verbose_json_tells_names_that_may_be_meant_or_were_put_in():
+    word, other = Word("I", 0, 100, 0.9), Word("omeprazole", 100, 16_000, 0.9)
+    mark = Suggestion(1, 2, "own prazole", "omeprazole", 0.9)
+    line = Line(
+        0,
+        "I omeprazole",
+        0,
+        16_000,
+        (Segment("I omeprazole", 0, 16_000, (word, other)),),
+        0.9,
+        "en",
+        "scripted",
+        1.0,
+        corrections=(mark,),
+    )
+    told = verbose([line, replace(line, index=1)], language="en", samples=16_000, granularities=["segment"])
+
+    assert [(each["word"], each["said"]) for each in told["corrections"]] == [
+        (1, "own prazole"),
+        (3, "own prazole"),
+    ]
+    assert CompatibleVerbose.model_validate(told).corrections
+    assert "suggestions" not in told
 
 
 async def test_language_by_code_or_name_and_the_end_of_the_prompt_reach_the_engine(box: Box):

@@ -18,7 +18,7 @@ from ambientd.core.cues import LONGEST, ROWS, SHORTEST, cues, rows
 from ambientd.core.export import as_dict, as_srt, as_text, as_vtt
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import EndReason, SessionRecord, SessionState
-from ambientd.core.transcript import Gap, Line, Segment, Word
+from ambientd.core.transcript import Gap, Line, Segment, Suggestion, Word
 
 RATE = 16_000
 BEGAN = datetime(2026, 1, 15, 10, 0, tzinfo=UTC)
@@ -87,6 +87,44 @@ class TestText:
         line = replace(spoken(0, 0, "x"), text="one\n[00:00:09] two\r\n\nthree")
 
         assert as_text(SESSION, [line], []).splitlines()[-1] == "[00:00:00] one [00:00:09] two three"
+
+
+def named(start: float, said: str = "own prazole") -> Line:
+    """A line with a name that was put in for what was heard."""
+    line = spoken(0, start, "I take omeprazole, daily.")
+    return replace(line, corrections=(Suggestion(2, 3, said, "omeprazole", 0.9),))
+
+
+class TestNamesPutIn:
+    def test_a_text_ends_with_what_was_heard_in_their_place(self) -> None:
+        lines = [spoken(0, 3.2, "Good morning."), named(64.2), named(3725.9, "old prazole,")]
+
+        assert as_text(SESSION, lines, []).split("\n\n", 2)[2].splitlines() == [
+            "Names of the vocabulary that were written in place of what was heard:",
+            'heard "own prazole", written "omeprazole" at 1:05',
+            'heard "old prazole", written "omeprazole" at 1:02:06',
+        ]
+
+    def test_without_any_nothing_is_added(self) -> None:
+        suggested = replace(named(0), corrections=(), suggestions=named(0).corrections)
+
+        assert as_text(SESSION, [suggested], []).endswith("[00:00:00] I take omeprazole, daily.\n")
+        assert "NOTE" not in as_vtt([suggested])
+
+    def test_webvtt_has_them_in_a_comment_that_no_words_can_end(self) -> None:
+        written = as_vtt([named(0, "own --> \n\nprazole")])
+
+        assert written.split("\n\n")[2] == (
+            "NOTE Names of the vocabulary that were written in place of what was heard:\n"
+            'heard "own - -> prazole", written "omeprazole" at 0:00\n'
+        )
+
+    def test_json_has_them_with_their_line(self) -> None:
+        [line] = as_dict(SESSION, [named(0)], [])["lines"]
+
+        [told] = line["corrections"]
+        assert (told["word"], told["words"], told["start"]) == (2, 1, 0.8)
+        assert (told["said"], told["suggested"], told["score"]) == ("own prazole", "omeprazole", 0.9)
 
 
 class TestSrt:

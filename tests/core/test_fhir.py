@@ -15,11 +15,11 @@ from fhir.resources.R4B.bundle import Bundle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ambientd.core.export import as_text, as_vtt
+from ambientd.core.export import as_dict, as_text, as_vtt
 from ambientd.core.fhir import as_bundle
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import Details, EndReason, SessionRecord, SessionState
-from ambientd.core.transcript import Gap, Line, Segment, Word
+from ambientd.core.transcript import Gap, Line, Segment, Suggestion, Word
 
 RATE = 16_000
 BEGAN = datetime(2026, 1, 15, 10, 0, tzinfo=UTC)
@@ -97,15 +97,33 @@ def test_any_words_and_any_references_are_accepted(words: str, patient: str, enc
 
 def test_the_attachments_hold_the_transcript_byte_for_byte():
     document, _ = resources(bundle())
-    plain, timed = (each["attachment"] for each in document["content"])
+    plain, timed, whole = (each["attachment"] for each in document["content"])
 
     assert base64.b64decode(plain["data"]).decode() == as_text(SESSION, LINES, GAPS)
     assert base64.b64decode(timed["data"]).decode() == as_vtt(LINES, GAPS)
-    for attachment in (plain, timed):
+    assert json.loads(base64.b64decode(whole["data"])) == as_dict(SESSION, LINES, GAPS)
+    for attachment in (plain, timed, whole):
         data = base64.b64decode(attachment["data"])
         assert attachment["size"] == len(data)
         assert base64.b64decode(attachment["hash"]) == hashlib.sha1(data).digest()  # noqa: S324 - FHIR's choice
         assert attachment["language"] == "en"
+
+
+def test_names_that_were_put_in_or_may_be_meant_are_told():
+    mark = Suggestion(0, 1, "Krise.", "Grüße", 0.8)
+    lines = [replace(LINES[0], corrections=(mark,), suggestions=(replace(mark, suggested="Gruse"),))]
+    made = bundle(lines=lines)
+    document, _ = resources(made)
+    plain, _, whole = (base64.b64decode(each["attachment"]["data"]).decode() for each in document["content"])
+
+    assert document["description"].startswith(
+        "Automatic transcript of a conversation, not checked by a person. 1 name of a vocabulary written"
+    )
+    assert 'heard "Krise", written "Grüße" at 0:01' in plain
+    [line] = json.loads(whole)["lines"]
+    assert [told["said"] for told in line["corrections"]] == ["Krise."]
+    assert [told["suggested"] for told in line["suggestions"]] == ["Gruse"]
+    accepted_by_r4b_models(made)
 
 
 def test_it_tells_when_by_whom_and_that_nobody_has_read_it():

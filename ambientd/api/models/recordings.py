@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from ambientd.api.described import Binary, Model
-from ambientd.api.models.sessions import Count, Gap, Seconds, Segment, Share
+from ambientd.api.models.sessions import Count, Gap, Mark, Seconds, Segment, Share
 from ambientd.session.uploads import Stage
 
 
@@ -115,6 +115,9 @@ class CompatibleVerbose(Model):
     text: str
     segments: list[CompatibleSegment] | None = None
     words: list[CompatibleWord] | None = None
+    suggestions: list[Mark] | None = None
+    corrections: list[Mark] | None = None
+    """The box's own: as in its transcripts, counted over all words."""
     usage: Usage
 
 
