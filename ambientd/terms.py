@@ -53,6 +53,7 @@ def terms(settings: Settings, *, multilingual: bool = True, search: Search | Non
             pause=settings.server.max_pause,
         ),
         search=search or Search(),
+        put_in=settings.vocabulary.put_in,
     )
 
 

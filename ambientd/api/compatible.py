@@ -30,7 +30,6 @@ from ambientd.core.access import Permission
 from ambientd.core.protocol import LONGEST_PROMPT
 from ambientd.core.tongue import main_language
 from ambientd.errors import AmbientError, ClientError
-from ambientd.session.names import Names
 from ambientd.session.uploads import Stage, Upload
 from ambientd.store.audit import Action
 
@@ -153,7 +152,7 @@ async def _submit(request: web.Request, services: Services, transfer: Transfer, 
         transfer,
         language=asked.language or terms.language,
         prompt=terms.prompt if asked.prompt is None else asked.prompt,
-        names=Names(terms.search),
+        names=terms.names(),
         owner=caller(request).id,
     )
 

@@ -21,7 +21,6 @@ from ambientd.core import details, export, protocol
 from ambientd.core.access import Permission
 from ambientd.core.record import Details, EndReason, SessionRecord, SessionState
 from ambientd.errors import ClientError
-from ambientd.session.names import Names
 from ambientd.session.uploads import CLIENT, Stage, Upload
 from ambientd.store.audit import Action
 from ambientd.store.refusals import NoSuchSession
@@ -99,7 +98,7 @@ async def _submit(request: web.Request, services: Services, transfer: Transfer) 
     terms = services.terms()
     if wishes.language not in {None, "en"} and not terms.multilingual:
         raise ClientError("bad_language", "this box's model knows English only", hint='Use "en".')
-    names = Names(terms.search)
+    names = terms.names()
     if wishes.vocabulary is not None:
         names.own(wishes.vocabulary)
     await transfer.finish()

@@ -38,6 +38,10 @@ class Vocabulary(Table):
     specialities: Annotated[str, AfterValidator(_headings)] = ""
     """Headings of the file whose names count, with commas between; empty takes all."""
 
+    put_in: bool = True
+    """Whether a name is put into the text, marked, where sound and audio speak for it; "false" only suggests names, and
+    the text has what was heard."""
+
     @property
     def path(self) -> Path | None:
         """The list to read; ``None`` for none."""

@@ -30,7 +30,6 @@ from ambientd.core.transcript import Gap, Line
 from ambientd.errors import StoreUnavailable
 from ambientd.session.draft import Draft
 from ambientd.session.inbox import Hole
-from ambientd.session.names import Names
 from ambientd.session.reel import Shelf
 from ambientd.session.terms import Terms
 from ambientd.store.refusals import SealBroken
@@ -177,7 +176,7 @@ class Later:
         manner = await self._spool.manner(session_id)
         prompt = terms.prompt if manner.prompt is None else manner.prompt
         style = Style(record.language, prompt, free=record.language == AUTO)
-        names = Names(terms.search)
+        names = terms.names()
         names.own(manner.vocabulary or ())
         pieces = [each async for each in self._first(kept)]
         origin = pieces[0].start if pieces else 0

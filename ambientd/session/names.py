@@ -4,7 +4,8 @@ Rule 1  The decode knows no names: a prompt with names in it makes ordinary word
 Rule 2  Where a text has suspects, the engine weighs the suspected names against what was heard, on the same audio.
 Rule 3  A name is put in if audio and sound speak for it: see :mod:`ambientd.core.naming`.
 Rule 4  What remains suspect is suggested, never put in.
-Rule 5  Names that were said are expected again, in this session only.
+Rule 5  Where the clinic wants no name put in, nothing is weighed, and Rule 4 holds for all.
+Rule 6  Names that were said are expected again, in this session only.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ MOST_SAID: Final = 64
 class Names:
     """What one session knows of names."""
 
-    def __init__(self, search: Search | None = None) -> None:
+    def __init__(self, search: Search | None = None, *, put_in: bool = True) -> None:
+        """``put_in``: whether names are put in at all; else nothing is weighed, and all suspects are suggested."""
+        self._puts_in = put_in
         self._clinic = search or Search()
         self._search = self._clinic
         self._said: dict[str, None] = {}
@@ -41,12 +44,12 @@ class Names:
         self._search = replace(self._clinic, indexes=indexes)
 
     def suspected(self, *, after: int = 0) -> Callable[[Heard], Sequence[Suspect]] | None:
-        """Finds the suspects in a text; ``None`` where no names are known.  May be called in any thread.
+        """Finds the suspects in a text; ``None`` where none would be put in.  May be called in any thread.
 
         ``after``: samples; what was said before stands in a line already.
         """
         search, said = self._search, frozenset(self._said)
-        if not any(map(len, search.indexes)):
+        if not self._puts_in or not any(map(len, search.indexes)):
             return None
 
         def find(heard: Heard) -> list[Suspect]:
@@ -74,7 +77,8 @@ class Names:
 
     def put_in(self, heard: Heard) -> Heard:
         """``heard`` with the names that its audio speaks for."""
-        heard = with_names(heard, confirmed(heard))
+        if self._puts_in:
+            heard = with_names(heard, confirmed(heard))
         self._remember(heard.words)
         return heard
 

@@ -34,7 +34,6 @@ from ambientd.session.inbox import Hole, Inbox
 from ambientd.session.intake import Intake
 from ambientd.session.ledger import Ledger
 from ambientd.session.limits import Lifetime
-from ambientd.session.names import Names
 from ambientd.session.past import Past
 from ambientd.session.refiner import Refiner
 from ambientd.session.scribe import Scribe
@@ -111,7 +110,7 @@ class Session:
         self._inbox = Inbox(terms.inbox)
         self._refiner = refiner
         self._draft = refiner.begin(session_id, self.hub, self._style, start=past.end) if refiner else None
-        self._names = Names(terms.search)
+        self._names = terms.names()
         if self._draft:
             self._draft.expect(self._names)
             detect = self._draft.reel.judging(detect)

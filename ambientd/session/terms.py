@@ -10,6 +10,7 @@ from ambientd.core.segmenter import Rules
 from ambientd.core.suspects import Search
 from ambientd.errors import ClientError
 from ambientd.session.limits import Limits
+from ambientd.session.names import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,14 @@ class Terms:
     """Id of the principal that opens it."""
     search: Search = field(default_factory=Search)
     """The clinic's vocabulary."""
+    put_in: bool = True
+    """Whether its names are put in for what was heard, or only suggested."""
     later: bool = False
     """Whether it is to be recorded now, and transcribed when the box has time."""
+
+    def names(self) -> Names:
+        """What a conversation knows of names at its beginning."""
+        return Names(self.search, put_in=self.put_in)
 
     def check(self, language: str | None) -> None:
         """Refuses a language that the model does not know.

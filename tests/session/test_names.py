@@ -95,6 +95,17 @@ async def test_what_the_audio_does_not_confirm_is_suggested_and_not_put_in():
     assert 0.8 <= told["score"] <= 1
 
 
+async def test_where_no_name_is_to_be_put_in_all_are_suggested():
+    engine = says("I take own prazole at night", certainty=0.0)
+
+    lines, [shown] = await conversation(engine, put_in=False)
+
+    assert lines == ["I take own prazole at night"]
+    assert engine.weighed == []
+    assert "corrections" not in shown
+    assert [told["suggested"] for told in shown["suggestions"]] == ["omeprazole"]
+
+
 async def test_a_text_without_suspects_is_not_weighed():
     engine = says("It hurts here and I take lisinopril")
 
