@@ -63,6 +63,8 @@ class Transcript:
     end_time: float
     model_used: str
     words: tuple[Word, ...]
+    language: str = ""
+    """In which it was heard; empty from a daemon that does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,7 @@ def _transcript(raw: dict[str, Any]) -> Transcript:
             for segment in raw["segments"]
             for word in segment["words"]
         ),
+        language=_text(raw.get("language", "")),
     )
 
 

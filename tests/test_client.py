@@ -96,6 +96,7 @@ class TestEvents:
                 end_time=2.0,
                 model_used="base-q8_0",
                 words=(events.Word("Good", 0.5, 2.0, 0.9), events.Word("morning.", 0.5, 2.0, 0.9)),
+                language="en",
             ),
             events.Gap(2.0, 3.5, "decode_timeout"),
             events.Pong(),
@@ -158,7 +159,7 @@ class TestEvents:
 
         assert heard == [
             events.Transcript(
-                "Yes.", 0.8, 0, 12.3, 0.5, 1.5, "base-q8_0", (events.Word("Yes.", 0.5, 1.0, 0.8),)
+                "Yes.", 0.8, 0, 12.3, 0.5, 1.5, "base-q8_0", (events.Word("Yes.", 0.5, 1.0, 0.8),), "en"
             ),
             events.Partial("Yes", "", 0.5, 1.0),
             events.Gap(0.0, 0.5, "decode_timeout"),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ambientd.core.audio import RATE
 from ambientd.core.cues import cues, gap_mark, one_row, rows
-from ambientd.core.fields import mark_fields, seconds, segment_fields
+from ambientd.core.fields import mark_fields, seconds, segments_fields
 from ambientd.core.naming import bare
 from ambientd.core.record import SessionRecord, full_text
 from ambientd.core.transcript import Gap, Line
@@ -109,7 +109,7 @@ def line_fields(line: Line) -> dict[str, Any]:
         "language": line.language,
         "model_used": line.model,
         "processing_time_ms": round(line.processing_ms, 1),
-        "segments": [segment_fields(segment) for segment in line.segments],
+        "segments": segments_fields([line]),
         **mark_fields([line]),
     }
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ambientd.core.audio import RATE
 from ambientd.core.transcript import Line, Segment, Suggestion, Word
 
 
-def segment_fields(segment: Segment) -> dict[str, Any]:
-    """A phrase and its words."""
-    return {
-        "text": segment.text,
-        "start": seconds(segment.start),
-        "end": seconds(segment.end),
-        "words": [_word_fields(word) for word in segment.words],
-    }
+def segments_fields(lines: Iterable[Line]) -> list[dict[str, Any]]:
+    """The phrases of these lines, each with its line's language: in one conversation there may be several."""
+    return [_segment_fields(segment, line.language) for line in lines for segment in line.segments]
 
 
 def mark_fields(lines: Sequence[Line]) -> dict[str, list[dict[str, Any]]]:
@@ -34,6 +29,16 @@ def mark_fields(lines: Sequence[Line]) -> dict[str, list[dict[str, Any]]]:
 def seconds(samples: int) -> float:
     """Samples as seconds, to the millisecond."""
     return round(samples / RATE, 3)
+
+
+def _segment_fields(segment: Segment, language: str) -> dict[str, Any]:
+    return {
+        "text": segment.text,
+        "language": language,
+        "start": seconds(segment.start),
+        "end": seconds(segment.end),
+        "words": [_word_fields(word) for word in segment.words],
+    }
 
 
 def _word_fields(word: Word) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from ambientd.core import details
 from ambientd.core.audio import BYTES_PER_SAMPLE
 from ambientd.core.decoding import AUTO
-from ambientd.core.fields import mark_fields, seconds, segment_fields
+from ambientd.core.fields import mark_fields, seconds, segments_fields
 from ambientd.core.languages import LANGUAGES
 from ambientd.core.metrics import SessionMetrics
 from ambientd.core.record import Details, EndReason, full_text
@@ -341,7 +341,7 @@ def transcript(line: Line, *, session_time: float) -> Message:
         "is_final": True,
         "model_used": line.model,
         "language": line.language,
-        "segments": [segment_fields(segment) for segment in line.segments],
+        "segments": segments_fields([line]),
         "session_time": round(session_time, 3),
         "audio_duration": seconds(audio),
         "audio_size_bytes": audio * BYTES_PER_SAMPLE,
@@ -466,7 +466,7 @@ def refined(
         "session_id": session_id,
         "state": state,
         "text": full_text(line.text for line in lines),
-        "segments": [segment_fields(segment) for line in lines for segment in line.segments],
+        "segments": segments_fields(lines),
         "model_used": model,
         "kept_seconds": round(kept, 1),
         **mark_fields(lines),

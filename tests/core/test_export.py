@@ -360,12 +360,14 @@ class TestDict:
                     "segments": [
                         {
                             "text": "Good",
+                            "language": "en",
                             "start": 1.5,
                             "end": 1.86,
                             "words": [{"word": "Good", "start": 1.5, "end": 1.86, "probability": 0.9}],
                         },
                         {
                             "text": "day.",
+                            "language": "en",
                             "start": 1.9,
                             "end": 2.26,
                             "words": [{"word": "day.", "start": 1.9, "end": 2.26, "probability": 0.9}],

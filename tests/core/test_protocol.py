@@ -81,6 +81,7 @@ def test_a_line_as_clients_read_it():
         "segments": [
             {
                 "text": "It hurts.",
+                "language": "en",
                 "start": 1.0,
                 "end": 1.5,
                 "words": [
@@ -157,3 +158,20 @@ def test_suggestions_of_a_refined_text_count_its_words_over_all_lines():
             "score": 0.84,
         }
     ]
+
+
+def test_each_segment_says_in_which_language_it_was_heard():
+    def line(index: int, language: str, *texts: str) -> Line:
+        segments = tuple(Segment(text, 0, 16_000, (Word(text, 0, 16_000, 0.9),)) for text in texts)
+        return Line(index, " ".join(texts), 0, 16_000, segments, 0.9, language, "base", 1.0)
+
+    lines = [line(0, "en", "Good.", "Day."), line(1, "es", "Hola.")]
+    told = protocol.refined("room-1", state="done", lines=lines, model="base", kept=0)
+
+    assert [(each["text"], each["language"]) for each in told["segments"]] == [
+        ("Good.", "en"),
+        ("Day.", "en"),
+        ("Hola.", "es"),
+    ]
+    [segment] = protocol.transcript(lines[1], session_time=1.0)["segments"]
+    assert segment["language"] == "es"

@@ -103,6 +103,8 @@ class Segment(Model):
     """A phrase."""
 
     text: str
+    language: str
+    """In which it was heard."""
     start: Seconds
     end: Seconds
     words: list[Word]
