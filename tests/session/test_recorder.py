@@ -137,7 +137,10 @@ async def test_of_many_who_start_at_once_one_records(tmp_path: Path):
         assert len(r.house.registry) == 1
 
 
-async def test_without_sound_there_is_no_session_and_the_reason_is_said(tmp_path: Path):
+async def test_without_sound_there_is_no_session_and_the_reason_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recorders, "PATIENCE", 0.3)
     async with room(tmp_path) as r:
         r.microphone.fail(Reason.NO_DEVICE, "Plug in a microphone.")
         with pytest.raises(ClientError, match="no microphone is there  Plug in") as refused:
@@ -146,6 +149,7 @@ async def test_without_sound_there_is_no_session_and_the_reason_is_said(tmp_path
         assert len(r.house.registry) == 0
         assert r.house.registry.opened == 0
         assert not r.microphone.listening
+        monkeypatch.undo()
         r.microphone.mend()
         await r.start()
 

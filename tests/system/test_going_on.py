@@ -4,7 +4,10 @@ import asyncio
 import json
 import socket
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from difflib import SequenceMatcher
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,6 +24,9 @@ from ambientd.core.audio import to_pcm16
 pytestmark = pytest.mark.model
 
 BLOCK = 8192
+
+ONCE = {"AMBIENTD_REFINEMENT__ENABLED": "false"}
+"""The words are compared as they were first heard."""
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +70,32 @@ async def record(daemon: Daemon, name: str) -> tuple[dict[str, Any], list[str]]:
     return document, [word for line in document["lines"] for word in words(line["text"])]
 
 
+@pytest.fixture(scope="module")
+def box(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon that is not killed."""
+    running = Daemon(tmp_path_factory.mktemp("box"), models, dict(ONCE))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def whole(box: Daemon, visit: bytes) -> list[Transcript]:
+    """The visit as it is heard when nothing breaks."""
+
+    async def hear() -> list[Transcript]:
+        async with lasting(box.url, session_id="whole") as session:
+            return await converse(session, visit, {})
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, hear()).result()
+
+
 async def test_a_daemon_that_is_killed_again_and_again_loses_and_doubles_nothing(
-    own_daemon: Daemon, visit: bytes
+    own_daemon: Daemon, visit: bytes, whole: list[Transcript]
 ):
-    own_daemon.environment["AMBIENTD_SERVER__PORT"] = str(free_port())
+    own_daemon.environment |= ONCE | {"AMBIENTD_SERVER__PORT": str(free_port())}
     own_daemon.start()
-    async with lasting(own_daemon.url, session_id="whole") as session:
-        whole = await converse(session, visit, {})
 
     def crash() -> None:
         own_daemon.kill()
@@ -92,23 +117,20 @@ async def test_a_daemon_that_is_killed_again_and_again_loses_and_doubles_nothing
     assert abs(len(said) - len(expected)) <= 4
 
 
-async def test_a_wire_that_breaks_changes_not_one_word(own_daemon: Daemon, visit: bytes):
-    own_daemon.start()
-    proxy = Proxy(own_daemon.port)
+async def test_a_wire_that_breaks_changes_not_one_word(box: Daemon, visit: bytes, whole: list[Transcript]):
+    proxy = Proxy(box.port)
     await proxy.open()
-    async with lasting(proxy.url, session_id="whole") as session:
-        whole = await converse(session, visit, {})
     loop = asyncio.get_running_loop()
 
     def cut() -> None:
         loop.call_soon_threadsafe(proxy.cut)
 
-    async with lasting(proxy.url, session_id="torn") as session:
+    async with lasting(proxy.url, session_id="wire") as session:
         await converse(session, visit, {1: cut, 2: cut})
         resumed = session.resumed
     proxy.close()
 
-    _, said = await record(own_daemon, "torn")
+    _, said = await record(box, "wire")
     assert resumed >= 1
     assert said == [word for line in whole for word in words(line.text)]
 
@@ -118,7 +140,7 @@ import asyncio, sys
 from ambientd.client import connect
 
 async def main(url, path):
-    async with connect(url, session_id="torn") as connection:
+    async with connect(url, session_id="client") as connection:
         with open(path, "rb") as file:
             while block := file.read(8192):
                 await connection.send(block)
@@ -130,15 +152,14 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 async def test_a_client_that_is_killed_is_followed_by_another_that_goes_on(
-    own_daemon: Daemon, visit: bytes, tmp_path
+    box: Daemon, visit: bytes, tmp_path: Path
 ):
-    own_daemon.start()
     (tmp_path / "half").write_bytes(visit[: len(visit) // 4 * 2])
     client = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         CLIENT,
-        own_daemon.url,
+        box.url,
         str(tmp_path / "half"),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
@@ -149,11 +170,11 @@ async def test_a_client_that_is_killed_is_followed_by_another_that_goes_on(
     await client.wait()
     await asyncio.sleep(1)  # the box needs a moment to see that the wire is dead
 
-    async with lasting(own_daemon.url, session_id="torn") as session:
+    async with lasting(box.url, session_id="client") as session:
         there = session.opened.received_samples
         lines = await converse(session, visit[2 * there :], {})
 
-    address = f"{own_daemon.url}/api/v1/sessions/torn"
+    address = f"{box.url}/api/v1/sessions/client"
     async with aiohttp.ClientSession() as http, http.get(address) as answer:
         stored = await answer.json()
     assert session.opened.resumed
