@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 from chromium import write_wav
+from playwright.async_api import Page
 from running import Daemon
 
 TALKING_BOX = Path(__file__).parent.parent / "talking_box.py"
@@ -67,3 +68,8 @@ def set_up_code(box: Daemon) -> str:
     found = re.search(r"setup_code=(\S+)", box.log)
     assert found is not None, "the box shows no code"
     return found[1]
+
+
+async def look_again(page: Page) -> None:
+    """Has the view asked for anew at once, as whoever comes back to it has; by itself it may take 10 s."""
+    await page.evaluate("dispatchEvent(new HashChangeEvent('hashchange'))")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from chromium import OpenPage
 from playwright.async_api import Page, expect
-from recorded import set_up_code
+from recorded import look_again, set_up_code
 from running import Daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -46,6 +46,8 @@ async def paired_again(operator: Page, tablet: Page) -> None:
     await expect(tablet.locator("#entry h1")).to_have_text("Pair this device")
     await tablet.fill("[name=name]", "Tablet, room 4")
     await tablet.click("text=Ask to be let in")
+    await expect(tablet.locator(".code")).to_be_visible()
+    await look_again(operator)
     await operator.locator(".asking >> text=Let in").click()
     await tablet.click("dialog button:text-is('Not now')")
     await expect(tablet.locator("#start")).to_be_visible()  # and not the visit that another had open
@@ -125,5 +127,7 @@ async def test_a_tablet_that_is_refused_says_so(guarded: Daemon, open_page: Open
     tablet = await opened(open_page, guarded)
     await tablet.fill("[name=name]", "Somebody's phone")
     await tablet.click("text=Ask to be let in")
+    await expect(tablet.locator(".code")).to_be_visible()
+    await look_again(operator)
     await operator.locator(".asking >> text=Refuse").click()
     await expect(tablet.locator("#entry .notice")).to_contain_text("was refused")

@@ -27,6 +27,13 @@ window.WebSocket = class extends WebSocket {
 """Lets a test take away what a socket hears: the last message before a connection broke."""
 
 
+IMPATIENT = """
+const every = window.setInterval;
+window.setInterval = (act, time) => every(act, Math.min(time, 2000));
+"""
+"""Has the page ask the box as often as it may whether it is locked, which must keep it from nothing."""
+
+
 class Clinic:
     """A box with an operator and a clinician."""
 
@@ -155,20 +162,21 @@ async def test_a_page_reloaded_behind_the_lock_is_offered_its_recording_again_an
 async def test_a_touch_is_told_and_who_touches_nothing_meets_the_lock(
     tmp_path: Path, open_page: OpenPage
 ) -> None:
-    async for clinic in clinic_at(tmp_path, AMBIENTD_ACCESS__IDLE_LOCK="8"):
-        page = await clinic.page(open_page)
-        for _ in range(6):
-            await asyncio.sleep(2)
+    async for clinic in clinic_at(tmp_path, AMBIENTD_ACCESS__IDLE_LOCK="6"):
+        page = await clinic.page(open_page, IMPATIENT)
+        for _ in range(5):
+            await asyncio.sleep(1.6)
             await page.click("#start-title")
         assert await page.get_attribute("body", "data-view") == "now"
         await page.check("#consent")
         await page.click("#start")
         await expect(page.locator("#bar")).to_have_attribute("data-phase", "recording")
-        await asyncio.sleep(14)  # two people talk: nobody touches it
+        await asyncio.sleep(9)  # two people talk: nobody touches it
         assert await page.get_attribute("body", "data-view") == "now"
         await page.click("#bar-stop")
         await expect(page.locator(".done")).to_be_visible()
         await expect(page.locator("#entry h1")).to_have_text("Locked", timeout=40_000)
+        await page.close()  # before its box is stopped
 
 
 async def test_a_recording_that_waits_for_the_unlocking_says_so(clinic: Clinic, open_page: OpenPage) -> None:

@@ -192,7 +192,7 @@ async def test_following_stops_when_one_scrolls_up_and_a_button_goes_back(
     open_page: OpenPage, room: Daemon, spoken: Path
 ) -> None:
     page = await open_page(
-        f"{room.url}/", microphone=spoken, may_complain_of=ABSENT, viewport={"width": 700, "height": 420}
+        f"{room.url}/", microphone=spoken, may_complain_of=ABSENT, viewport={"width": 420, "height": 420}
     )
     await start(page)
     paper, newest_button = page.locator(".paper"), page.locator(".newest")

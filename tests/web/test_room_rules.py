@@ -10,7 +10,7 @@ import pytest
 from barriers import barriers
 from chromium import OpenPage
 from playwright.async_api import Page, expect
-from recorded import set_up_code, visit
+from recorded import look_again, set_up_code, visit
 from running import Daemon
 
 WEB = Path(__file__).parents[2] / "web"
@@ -149,7 +149,7 @@ async def test_axe_finds_no_barrier_while_a_visit_is_recorded(
 @pytest.mark.browser
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_axe_finds_no_barrier_on_the_way_in(open_page: OpenPage, guarded: Daemon, scheme: str) -> None:
+async def test_axe_finds_no_barrier_on_the_way_in(guarded: Daemon, open_page: OpenPage, scheme: str) -> None:
     box = guarded
     page = await open_page(f"{box.url}/", may_complain_of="status of 4", color_scheme=scheme)
     faults = {}
@@ -174,6 +174,7 @@ async def test_axe_finds_no_barrier_on_the_way_in(open_page: OpenPage, guarded: 
     await tablet.click("text=Ask to be let in")
     await expect(tablet.locator(".code")).to_be_visible()
     faults["waiting"] = await barriers(tablet)
+    await look_again(page)
     await expect(page.locator(".asking")).to_be_visible()
     # Who asks stands first.
     assert await page.locator("#box .card h2").first.inner_text() == "Devices and accounts"

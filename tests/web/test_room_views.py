@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from chromium import OpenPage
 from playwright.async_api import Page, Route, expect
-from recorded import asked, visit
+from recorded import asked, look_again, visit
 from running import Daemon
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -298,6 +298,7 @@ async def test_a_tablet_that_asks_is_let_in_and_an_account_is_made_and_revoked(
         });
         return (await answer.json()).code;
     }""")
+    await look_again(page)
     await expect(people.locator(".asking")).to_contain_text("Tablet, room 3")
     await expect(people.locator(".asking .code")).to_have_text(code)
     await people.locator(".asking >> text=Let in").click()
