@@ -8,9 +8,21 @@ last moment.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from ambientd.core.transcript import Put, Segment, Suggestion, Word
+from ambientd.core.transcript import Line, Put, Segment, Suggestion, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Where in a text a name stands that was put in: ``text[start:end]``, with the punctuation behind it."""
+
+    start: int
+    end: int
+    said: str
+    """The words as they were heard."""
+    name: str
+    """As the vocabulary spells it."""
 
 
 def corrections(words: Sequence[Word]) -> tuple[Suggestion, ...]:
@@ -43,3 +55,32 @@ def with_puts(segments: Sequence[Segment], marks: Sequence[Suggestion]) -> tuple
         found.append(replace(segment, words=words))
         at += len(words)
     return tuple(found)
+
+
+def mentions(lines: Sequence[Line], text: str) -> tuple[Mention, ...]:
+    """The marks of ``lines`` by their characters in ``text``, which is the lines' texts with a space between.
+
+    Where a mark cannot be found, it is told of its whole line: one that is too wide is better than none.
+    """
+    found: list[Mention] = []
+    begin = 0
+    for line in lines:
+        end = min(begin + len(line.text), len(text))
+        places = _places(line, text, begin, end) if line.corrections else []
+        for mark in line.corrections:
+            spans = [span for span in places[mark.first : mark.last] if span]
+            start, until = (spans[0][0], spans[-1][1]) if spans else (min(begin, end), end)
+            found.append(Mention(start, until, mark.said, mark.suggested))
+        begin = end + 1
+    return tuple(found)
+
+
+def _places(line: Line, text: str, begin: int, end: int) -> list[tuple[int, int] | None]:
+    """Where each of the line's words stands in ``text[begin:end]``; ``None`` for one that does not."""
+    places: list[tuple[int, int] | None] = []
+    at = begin
+    for word in line.words:
+        start = text.find(word.text, at, end)
+        places.append((start, start + len(word.text)) if start >= 0 else None)
+        at = start + len(word.text) if start >= 0 else at
+    return places

@@ -19,6 +19,7 @@ from ambientd.core.delivery import (
     Upload,
     UploadStatus,
 )
+from ambientd.core.marks import mentions
 from ambientd.store import tables
 from ambientd.store.audit import record
 from ambientd.store.database import Database
@@ -30,6 +31,7 @@ from ambientd.store.parcels import (
     change,
     change_part,
     cut,
+    delivered_lines,
     find,
     mark_next,
     rows,
@@ -153,7 +155,8 @@ class Outbox:
             row = found.mappings().one()
             seal = await seal_of(connection, upload.session_id)
             assert begun is not None  # noqa: S101 - found above, in this transaction
-            return Parcel(begun, session_of(row), details_of(seal, row), text, fresh)
+            put_in = mentions(await delivered_lines(connection, upload.session_id), text)
+            return Parcel(begun, session_of(row), details_of(seal, row), text, fresh, put_in)
 
         return await self._database.transact(work)
 

@@ -5,6 +5,7 @@ Invariant: a part's text is cut once, before the first call, and never again whi
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -14,10 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ambientd.core.correction import corrected
 from ambientd.core.delivery import Part, PartStatus, Upload, cuts
+from ambientd.core.marks import Mention
 from ambientd.core.record import Details, SessionRecord
+from ambientd.core.transcript import Line
 from ambientd.store import tables
 from ambientd.store.lines import final_table, latest_correction, read_openable
 from ambientd.store.outbox import sealed_digest
+from ambientd.store.refusals import SealBroken
 from ambientd.store.rows import UPLOAD, details_of, moment_text, part_of, upload_of
 from ambientd.store.vault import Place, seal_of
 
@@ -35,10 +39,20 @@ class Parcel:
     text: str
     fresh: bool
     """Whether the part in flight was marked just now and has not been sent before."""
+    put_in: tuple[Mention, ...] = ()
+    """The names in ``text`` that stand in place of what was heard, in order."""
 
     def words(self, part: Part) -> str:
         """The text of one part."""
         return self.text[part.start : part.end]
+
+    def names(self, part: Part) -> list[Mention]:
+        """The names that were put into one part, counted by its own characters."""
+        return [
+            replace(each, start=each.start - part.start, end=min(each.end, part.end) - part.start)
+            for each in self.put_in
+            if part.start <= each.start < part.end
+        ]
 
 
 def rows() -> Select[tuple[Any, ...]]:
@@ -68,16 +82,22 @@ async def withdrawn(connection: AsyncConnection, session_id: str) -> bool:
     return details_of(await seal_of(connection, session_id), found.mappings().one()).withdrawn
 
 
+async def delivered_lines(connection: AsyncConnection, session_id: str) -> list[Line]:
+    """The lines that the text is made of.  One that does not open is not in the text either: see ``endings``."""
+    table = await final_table(connection, session_id)
+    lines = (await read_openable(connection, session_id, table))[0]
+    # What a person changed has gone into the text: that it does not open now must not keep the text here.
+    with suppress(SealBroken):
+        if correction := await latest_correction(connection, session_id):
+            return corrected(lines, correction.texts)
+    return lines
+
+
 async def cut(connection: AsyncConnection, upload: Upload, text: str, most: int | None) -> Upload:
     """Make the parts afresh: none of them has been sent."""
     turns, at = [], 0
     if most is not None and len(text) > most:
-        # A line that does not open is not in the text either: see ``endings``.
-        table = await final_table(connection, upload.session_id)
-        lines = (await read_openable(connection, upload.session_id, table))[0]
-        if correction := await latest_correction(connection, upload.session_id):
-            lines = corrected(lines, correction.texts)
-        for line in lines:
+        for line in await delivered_lines(connection, upload.session_id):
             turns.append(at)
             at += len(line.text) + 1
     await connection.execute(tables.parts.delete().where(_part.id == upload.id))

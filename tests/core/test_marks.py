@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ambientd.core.calibration import with_calibrated_words
-from ambientd.core.marks import corrections, with_puts
-from ambientd.core.transcript import Put, Segment, Suggestion, Word
+from ambientd.core.marks import Mention, corrections, mentions, with_puts
+from ambientd.core.record import full_text
+from ambientd.core.transcript import Line, Put, Segment, Suggestion, Word
 from ambientd.core.vote import Ballot, vote
 
 HEARD = st.sampled_from(["I", "take", "own", "prazole", "the", "um", "five", "pylori"])
@@ -39,6 +40,14 @@ def segments(phrases: list[list[tuple[str, Put | None]]], start: int = 0) -> tup
         found.append(Segment(" ".join(word.text for word in words), start, words[-1].end, words))
         start = words[-1].end
     return tuple(found)
+
+
+def line_of(some: tuple[Segment, ...], index: int) -> Line:
+    text = " ".join(segment.text for segment in some)
+    end = some[-1].end
+    return Line(
+        index, text, 0, end, some, 0.9, "en", "scripted", 1.0, corrections=corrections(words_of(some))
+    )
 
 
 def words_of(some: tuple[Segment, ...]) -> list[Word]:
@@ -104,6 +113,32 @@ def test_no_word_that_was_put_in_is_unmarked_after_seam_vote_and_calibration(  #
     marked = {at for mark in marks for at in range(mark.first, mark.last)}
     assert marked >= {at for at, word in enumerate(words) if word.text in PUT_TEXTS}
     assert {mark.said for mark in marks} <= set(NAMES.values())
+
+
+@given(st.lists(SEGMENTS, max_size=4))
+def test_every_mark_is_found_in_the_text_by_its_characters(spoken):
+    lines = [line_of(segments(phrases), index) for index, phrases in enumerate(spoken)]
+    text = full_text(line.text for line in lines)
+
+    found = mentions(lines, text)
+
+    words = [[word.text for word in line.words] for line in lines]
+    assert [text[each.start : each.end] for each in found] == [
+        " ".join(words[number][mark.first : mark.last])
+        for number, line in enumerate(lines)
+        for mark in line.corrections
+    ]
+    assert all(text[: each.start].endswith((" ", "")) for each in found)
+    assert [each.start for each in found] == sorted(each.start for each in found)
+
+
+def test_a_mark_whose_words_are_not_in_the_text_is_told_of_the_whole_line():
+    line = line_of(segments([name_words("omeprazole")]), 1)
+    lines = [replace(line, text="Yes.", corrections=()), replace(line, text="Something else.")]
+
+    assert mentions(lines, "Yes. Something else.") == (Mention(5, 20, "own prazole", "omeprazole"),)
+    [beyond] = mentions(lines, "Yes")
+    assert 0 <= beyond.start <= beyond.end <= 3
 
 
 def test_a_name_that_only_some_of_the_majority_heard_themselves_is_marked():

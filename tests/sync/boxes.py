@@ -36,11 +36,16 @@ def line(index: int, text: str) -> Line:
 
 async def say(database: Database, session_id: str, *texts: str) -> None:
     """A conversation from its beginning to its end."""
+    await tell(database, session_id, *(line(index, text) for index, text in enumerate(texts)))
+
+
+async def tell(database: Database, session_id: str, *said: Line) -> None:
+    """The same, of whole lines."""
     sessions, lines = Sessions(database), Lines(database)
     now = datetime.now(UTC)
     await sessions.create(session_id, connected_at=now, client="192.0.2.7", language="en", model="base-q8_0")
-    for index, text in enumerate(texts):
-        await lines.append_line(session_id, line(index, text), SessionMetrics())
+    for each in said:
+        await lines.append_line(session_id, each, SessionMetrics())
     await sessions.finalise(
         session_id,
         state=SessionState.ENDED,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from boxes import Box, say
+from boxes import Box, line, say, tell
 from central.faults import Fault
 
 from ambientd.core.delivery import AnswersStatus, Part, UploadStatus
 from ambientd.core.record import Consent, Details
 from ambientd.core.retry import Backoff
+from ambientd.core.transcript import Segment, Suggestion, Word
 from ambientd.store.parcels import Parcel
 from ambientd.store.sessions import Sessions
 from ambientd.sync.breaker import Breaker
@@ -138,6 +141,23 @@ async def test_answers_are_wanted_of_a_centre_that_gives_them(box: Box) -> None:
     expected = {"ambientai": {AnswersStatus.WAITING, AnswersStatus.DONE}, "ingest": {AnswersStatus.NONE}}
 
     assert (await box.items())["s"].answers in expected[box.kind]
+
+
+async def test_names_that_were_put_in_are_told_to_a_centre_that_has_room_for_it(box: Box) -> None:
+    """By their place in its text, the same at every attempt; the text itself is what the box has."""
+    word = Word("omeprazole,", 0, 16_000, 0.9)
+    said = (Segment("omeprazole,", 0, 16_000, (word, replace(word, text="daily."))),)
+    mark = Suggestion(0, 1, "own prazole,", "omeprazole", 0.9)
+    named = replace(line(1, "omeprazole, daily."), segments=said, corrections=(mark,))
+    await tell(box.database, "s", line(0, "Good day."), named)
+    box.centre.faults.order(Fault.CUT_AFTER, path=PATHS[box.kind])
+    await box.until_done()
+
+    assert await box.received() == {"Good day. omeprazole, daily.": 1}
+    if box.kind == "ingest":
+        [body] = (await box.centre.records.bodies()).values()
+        [told] = json.loads(body)["corrections"]
+        assert told == {"start": 10, "end": 21, "said": "own prazole,", "suggested": "omeprazole"}
 
 
 async def test_a_new_conversation_does_not_wait_for_rows_that_fail(box: Box) -> None:

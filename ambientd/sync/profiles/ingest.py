@@ -107,6 +107,7 @@ def document(parcel: Parcel, part: Part, box_id: str) -> bytes:
         "part": part.number,
         "parts": len(parcel.upload.parts),
         "text": parcel.words(part),
+        **_names(parcel, part),
         **_circumstances(parcel.record),
         **_particulars(parcel.details),
     }
@@ -116,6 +117,15 @@ def document(parcel: Parcel, part: Part, box_id: str) -> bytes:
 def content_digest(body: bytes) -> str:
     """The header's value.  Source: RFC 9530 section 2."""
     return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+
+
+def _names(parcel: Parcel, part: Part) -> dict[str, Any]:
+    """The names that stand in the text in place of what was heard, where there are any."""
+    names = [
+        {"start": each.start, "end": each.end, "said": each.said, "suggested": each.name}
+        for each in parcel.names(part)
+    ]
+    return {"corrections": names} if names else {}
 
 
 def _circumstances(record: SessionRecord) -> dict[str, Any]:
