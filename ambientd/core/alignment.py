@@ -42,6 +42,48 @@ def matches(old: Sequence[str], new: Sequence[str]) -> dict[int, int]:
     return found
 
 
+def aligned(
+    frame: Sequence[str], other: Sequence[str], *, loose: bool
+) -> list[tuple[int | None, int | None]]:
+    """The cheapest way to turn ``frame`` into ``other``: pairs of places, ``None`` where one has no counterpart.
+
+    ``loose``: what ``other`` has before and behind ``frame`` costs nothing.
+    """
+    rows, columns = len(frame) + 1, len(other) + 1
+    cost = [[0] * columns for _ in range(rows)]
+    for row in range(1, rows):
+        cost[row][0] = row
+    for column in range(1, columns):
+        cost[0][column] = 0 if loose else column
+    for row in range(1, rows):
+        above, here, word = cost[row - 1], cost[row], frame[row - 1]
+        free = loose and row == rows - 1
+        for column in range(1, columns):
+            here[column] = min(
+                above[column - 1] + (word != other[column - 1]),
+                above[column] + 1,
+                here[column - 1] + (0 if free else 1),
+            )
+    pairs: list[tuple[int | None, int | None]] = []
+    row, column = rows - 1, columns - 1
+    while row or column:
+        aside = 0 if loose and row in {0, rows - 1} else 1
+        if (
+            row
+            and column
+            and cost[row][column] == cost[row - 1][column - 1] + (frame[row - 1] != other[column - 1])
+        ):
+            row, column = row - 1, column - 1
+            pairs.append((row, column))
+        elif column and cost[row][column] == cost[row][column - 1] + aside:
+            column -= 1
+            pairs.append((None, column))
+        else:
+            row -= 1
+            pairs.append((row, None))
+    return pairs[::-1]
+
+
 def _distances(old: Sequence[str], new: Sequence[str]) -> list[list[int]]:
     """``rows[i][j]``: edits that turn the first i words of ``old`` into the first j of ``new``."""
     rows = [list(range(len(new) + 1))]

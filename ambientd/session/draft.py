@@ -4,7 +4,8 @@
             last gives the frame, and every word of it is put to the vote among all, the live text included.
     Rule 2  Each sample is heard again, is silence, or keeps its live words; never two of them.
     Rule 3  Live words are kept where the audio had to give way, where the decode failed, and where what it gave cannot
-            be believed: a second hearing never takes away what the first one found.
+            be believed: a second hearing never takes away what the first one found.  For the same reason a hearing that
+            was lost somewhere has no vote there.
     Rule 4  Audio is destroyed as soon as all have heard it, and all of it at the end.
     Rule 5  Each window is heard in the language the conversation had there: as the live text says it, and without one
             as the hearing without a prompt, which is ahead of the others, finds it out.  What was heard in another
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import takewhile
 from typing import Final
 
 from ambientd.core import plausibility
@@ -26,11 +26,13 @@ from ambientd.core.calibration import with_calibrated_words
 from ambientd.core.decoding import AUTO, Decoder, Heard
 from ambientd.core.final import Stretch, final_lines, joined
 from ambientd.core.marks import corrections
+from ambientd.core.numerals import plain
 from ambientd.core.segmenter import Piece
 from ambientd.core.tongue import Style, most_said
-from ambientd.core.transcript import Gap, Line
+from ambientd.core.transcript import Gap, Line, Word
 from ambientd.core.vote import Ballot, vote
 from ambientd.core.windows import Cuts
+from ambientd.session.ballots import ASTRAY, ballot
 from ambientd.session.ear import Hearing
 from ambientd.session.inbox import Hole
 from ambientd.session.names import Names
@@ -44,9 +46,6 @@ SHORT: Final = Cuts(least=8 * RATE, most=16 * RATE)
 
 LIVE: Final = 20 * RATE
 """Samples after which live text is there: the longest piece, and time to hear it."""
-
-ASTRAY: Final = RATE * 3 // 2
-"""Samples by which two hearings may place a word differently."""
 
 
 class Draft:
@@ -88,8 +87,10 @@ class Draft:
         """Live lines, and what was in force when they had been heard."""
         self.names = Names()
         """Those of the conversation."""
-        self._used = [-1] * (1 + len(self._others))
-        """Of the live text and of each of the others: where the last word stands that has had its vote."""
+        self._used: list[Word | None] = [None] * (1 + len(self._others))
+        """Of the live text and of each of the others: the last word that has had its vote."""
+        self._restored: tuple[Word, ...] = ()
+        """What was put back at the end of the last window."""
         self._delay = LIVE if live else 0
 
     @property
@@ -242,33 +243,34 @@ class Draft:
 
     def _vote(self, piece: Piece, hearing: Hearing) -> Heard:
         """What most of the hearings say was said in a window."""
+        start = max(
+            [self.reel.origin, *(end for _, end in [*self._frame.heard[-1:], *self._frame.lost[-1:]])]
+        )
+        end = min([piece.end, *(rest.start for rest in (hearing.gap, hearing.unheard) if rest)])
         texts = [self._live, *(reader.lines for reader in self._others)]
         ballots = [
-            self._ballot(lines, used, piece, hearing) for lines, used in zip(texts, self._used, strict=True)
+            ballot(lines, used, piece, hearing.heard) for lines, used in zip(texts, self._used, strict=True)
         ]
-        outcome = vote(hearing.heard.segments, ballots)
+        heard = self._not_again(hearing.heard, ballots)
+        outcome = vote(heard.segments, ballots, within=(start, end))
         self._used = [
-            used if last is None else last.start for used, last in zip(self._used, outcome.last, strict=True)
+            used if last is None else last for used, last in zip(self._used, outcome.last, strict=True)
         ]
-        return replace(hearing.heard, segments=outcome.segments)
+        self._restored = outcome.restored
+        return replace(heard, segments=outcome.segments)
 
-    @staticmethod
-    def _ballot(lines: Sequence[Line], used: int, piece: Piece, hearing: Hearing) -> Ballot:
-        """The words another hearing has for a window; none where it has not come as far, or was lost there.
+    def _not_again(self, heard: Heard, ballots: Sequence[Ballot]) -> Heard:
+        """``heard`` without what it opens with that was put back behind the window before: now it is heard here.
 
-        ``used``: where its last word stands that an earlier window has had.
+        Unless another hearing has it once more.
         """
-        near = takewhile(lambda line: line.end > piece.start - ASTRAY, reversed(lines))
-        words = [
-            word
-            for line in list(near)[::-1]
-            if line.language == hearing.heard.language
-            for word in line.words
-            if word.end > piece.start - ASTRAY and word.start < piece.end + ASTRAY and word.start > used
-        ]
-        heard = hearing.heard.words
-        lacking = not words or not heard
-        lacking = (
-            lacking or words[-1].end < heard[-1].end - ASTRAY or words[0].start > heard[0].start + ASTRAY
-        )
-        return Ballot([] if lacking else words, loose=True)
+        before, words = self._restored, heard.words
+        for count in range(min(len(before), len(words)), 0, -1):
+            said = [plain(word.text) for word in before[-count:]]
+            if (
+                said == [plain(word.text) for word in words[:count]]
+                and words[0].start < before[-1].end + ASTRAY
+            ):
+                again = any(said == [plain(word.text) for word in each.words[:count]] for each in ballots)
+                return heard if again else plausibility.only(heard, words[count:])
+        return heard

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ambientd.core.alignment import aligned
+from ambientd.core.numerals import plain
 from ambientd.core.transcript import Segment, Word
-from ambientd.core.vote import Ballot, aligned, plain, vote
+from ambientd.core.vote import Ballot, vote
 
 
 def segments(*phrases: str, start: int = 0) -> tuple[Segment, ...]:
@@ -22,8 +25,9 @@ def segments(*phrases: str, start: int = 0) -> tuple[Segment, ...]:
     return tuple(found)
 
 
-def ballot(text: str, *, loose: bool = False) -> Ballot:
-    return Ballot([word for segment in segments(text) for word in segment.words] if text else [], loose)
+def ballot(text: str, *, loose: bool = False, start: int = 0) -> Ballot:
+    words = [word for segment in segments(text, start=start) for word in segment.words] if text else []
+    return Ballot(words, loose)
 
 
 def voted(first: tuple[Segment, ...], others: list[Ballot]) -> tuple[Segment, ...]:
@@ -59,6 +63,57 @@ def test_what_a_loose_hearing_has_before_and_behind_has_no_vote():
         ballot("then one two three and", loose=True),
     ]
     assert said(voted(segments("One two three."), others)) == "One two three."
+
+
+def test_what_the_first_lost_at_an_end_and_both_others_have_is_put_back():
+    first = segments("Maybe I've lost.", start=1000)
+    others = [
+        ballot("So then maybe I've lost five pounds, and now", loose=True, start=800),
+        ballot("and then maybe I've lost 5 pounds and on", loose=True, start=800),
+    ]
+    outcome = vote(first, others, within=(900, 1500))
+    assert said(outcome.segments) == "then Maybe I've lost. five pounds,"
+    assert [word.text for word in outcome.restored] == ["five", "pounds,"]
+    assert outcome.last == (others[0].words[6], others[1].words[6])
+    assert outcome.segments[0].end == 1500
+
+
+def test_the_mean_of_their_times_tells_which_window_has_a_word():
+    early, late = ballot("it hurts badly", loose=True), ballot("it hurts badly", loose=True, start=150)
+    for cut, expected in ((330, "It hurts. badly"), (320, "It hurts.")):
+        assert said(vote(segments("It hurts."), [early, late], within=(0, cut)).segments) == expected
+    for cut, expected in ((320, "badly and more"), (330, "and more")):
+        again = segments("and more", start=cut)
+        others = [Ballot([*each.words[2:], *again[0].words], loose=True) for each in (early, late)]
+        assert said(vote(again, others, within=(cut, 900)).segments) == expected
+
+
+def test_numbers_are_the_same_however_they_are_written():
+    first = segments("Maybe I've lost. I'd like")
+    others = [ballot("maybe I've lost five pounds I'd like"), ballot("Maybe I've lost 5 pounds. I'd like")]
+    assert said(voted(first, others)) == "Maybe I've lost. five pounds I'd like"
+    ways = segments("take six", "hundred milligrams daily")
+    assert voted(ways, [ballot("take 600 mg daily"), ballot("take 600mg daily")]) == ways
+    wrong = segments("take sixteen uh mg daily")
+    right = voted(wrong, [ballot("take 600 mg daily"), ballot("take six hundred milligrams daily")])
+    assert said(right) == "take 600 mg uh daily"
+    [segment] = right
+    assert [(word.start, word.end) for word in segment.words[1:3]] == [(100, 200), (200, 200)]
+    assert (
+        said(voted(segments("take 25 mg"), [ballot("take 2.5 mg"), ballot("take 2.5 mg")])) == "take 2.5 mg"
+    )
+
+
+def test_who_was_not_listening_has_no_vote():
+    first = segments("no pain but it really hurts here")
+    others = [ballot("no pain but hurts here"), ballot("no pain but hurts here")]
+    assert said(voted(first, others)) == "no pain but hurts here"
+    for who in ({0}, {1}, {0, 1}):
+        holed = [replace(each, holes=frozenset({3} if at in who else ())) for at, each in enumerate(others)]
+        assert voted(first, holed) == first
+    ends = [ballot("pain but it really"), ballot("pain but it really")]
+    assert said(voted(first, ends)) == "pain but it really"
+    assert voted(first, [replace(each, holes=frozenset({0, 4})) for each in ends]) == first
 
 
 def test_fillers_have_no_vote_and_do_not_hide_that_two_agree():

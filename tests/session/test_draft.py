@@ -18,7 +18,7 @@ from ambientd.core.naming import confirmed, with_names
 from ambientd.core.segmenter import FRAME
 from ambientd.core.suspects import Index, Search
 from ambientd.core.tongue import Style
-from ambientd.core.transcript import Line
+from ambientd.core.transcript import Line, Segment, Word
 from ambientd.core.vocabulary import parse
 from ambientd.core.windows import Cuts
 from ambientd.errors import DecodeFailed
@@ -157,6 +157,39 @@ async def test_what_two_of_three_hearings_say_is_written():
     draft.complete = True
     await hear_all(draft, Engine(script))
     assert [line.text for line in draft.lines] == ["I had chest pain."]
+
+
+async def test_where_others_were_lost_they_do_not_take_away_what_was_heard():
+    """Both others stop early, and leave out the rest of the clause when they hear it again."""
+    whole = ["My", "throat", "hurts", "when", "I", "eat", "and", "I", "feel", "so", "tired"]
+
+    def placed(request: Request, *kept: int) -> Heard:
+        words = tuple(Word(whole[at], at * RATE // 2, (at + 1) * RATE // 2, 0.9) for at in kept)
+        text = " ".join(word.text for word in words)
+        return Heard((Segment(text, words[0].start, words[-1].end, words),), "en", 0.0, "scripted")
+
+    def script(request: Request) -> Heard:
+        places = [at for at in range(len(whole)) if request.start <= at * RATE // 2 < request.end]
+        return placed(request, *(at for at in places if request.prompt or at not in {4, 5}))
+
+    wide = Cuts(lead=4 * FRAME, least=2 * RATE, most=8 * RATE, patience=RATE)
+    draft = Draft(
+        "room-1",
+        Shelf(1 << 30).reel(),
+        style=lambda: Style("en", "Well."),
+        live=True,
+        cuts=(wide, OTHER, OTHER),
+    )
+    give(draft, speech(5.5))
+    for index, kept in enumerate(([0, 1, 2, 3], [6, 7, 8, 9, 10])):
+        live = placed(Request(speech(1), 0, 0, "en"), *kept)
+        end = (2 * RATE, 6 * RATE)[index]
+        draft.committed(
+            Line(index, live.text, index * 2 * RATE, end, live.segments, 0.9, "en", "scripted", 1.0)
+        )
+    draft.complete = True
+    await hear_all(draft, Engine(script))
+    assert " ".join(line.text for line in draft.lines).split() == whole
 
 
 async def test_without_live_text_a_third_hearing_has_its_vote():
