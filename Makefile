@@ -50,7 +50,7 @@ pages: environment  ## write again what is printed from the code: settings, manu
 	$(BIN)/python -m ambientd.ctl.pages
 
 bench: export AMBIENTD_MODELS__DIRECTORY ?= $(CURDIR)/$(MODELS)
-bench: dev engine model  ## measure this machine (ONLY=accuracy, streaming…: a part), into docs/benchmarks.md
+bench: dev engine model  ## measure this machine (ONLY=offline, streaming…: a part), into docs/benchmarks.md
 	@packaging/peers
 	PYTHONPATH=tests $(BIN)/python -m bench $(ONLY)
 

@@ -1,88 +1,141 @@
-"""Whole recordings: what the daemon commits, beside plain offline decodes and the seed's fixed chunks."""
+"""Whole recordings: what the daemon commits and refines, beside plain offline decodes and the seed's fixed chunks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Final
 
-from running import MODELS
-
 from ambientd.core.audio import RATE
-from ambientd.engine import models
-from ambientd.engine.vad import VoiceDetector
-from ambientd.engine.whisper import Whisper
-from bench import peers
-from bench.accuracy import Outcome, committed, load_plain, plain, refined, run, seed
-from bench.recordings import Recording, consultations, noises, visit
+from bench import peers, reliability
+from bench.accuracy import Outcome, load_plain, outcome, plain, run, seed
+from bench.loops import words_in_loops
+from bench.playback import track
+from bench.product import Product, Told, text
+from bench.recordings import Recording, consultations, visit
 from bench.report import Section
-from bench.score import score, total
+from bench.score import total
 
-EXCERPT: Final = 180
+EXCERPT: Final = 90
 """Seconds of each recording for the seed's scheme, which costs more than real time."""
 
-COLUMNS: Final = ["way", "words", "WER %", "sub / del / ins", "CPU s per s"]
+COMMITTED: Final = "committed by the daemon"
+REFINED: Final = "the same, and refined"
+OFFLINE: Final = "whisper.cpp offline, same model"
+
+COLUMNS: Final = [
+    "way",
+    "WER %",
+    "of offline's",
+    "sub / del / ins",
+    "WER % by recording",
+    "words in loops",
+    "CPU s per s",
+]
+
+
+def beginnings(recordings: Sequence[Recording], seconds: float | None) -> list[Recording]:
+    """The first ``seconds`` of each, its reference cut at the last word that ends in them; ``None`` for all of it."""
+    if seconds is None:
+        return list(recordings)
+    cut = [
+        track(recording.name, recording.audio, recording.reference, words, seconds)
+        for recording, words in zip(recordings, peers.word_times(recordings), strict=True)
+    ]
+    return [Recording(each.name, each.audio, each.reference) for each in cut]
 
 
 def rows(outcomes: Iterable[Outcome], recordings: Sequence[Recording]) -> list[list[str]]:
     """One row for each way: all its errors together, and its cost."""
-    lengths = {recording.name: len(recording.audio) / RATE for recording in recordings}
+    length = sum(len(recording.audio) for recording in recordings) / RATE
     by_way: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
-        by_way.setdefault(outcome.way, []).append(outcome)
+    for each in outcomes:
+        by_way.setdefault(each.way, []).append(each)
+    offline = total(each.score for each in by_way[OFFLINE]).wer
     shown = []
     for way, found in by_way.items():
-        errors = total(outcome.score for outcome in found)
-        seconds = sum(lengths[outcome.name] for outcome in found)
-        cpu = sum(outcome.cpu * lengths[outcome.name] for outcome in found) / seconds
-        kinds = f"{errors.substitutions} / {errors.deletions} / {errors.insertions}"
-        shown.append([way, str(errors.words), f"{errors.wer:.2f}", kinds, f"{cpu:.4f}"])
+        errors = total(each.score for each in found)
+        shown.append(
+            [
+                way,
+                f"{errors.wer:.2f}",
+                f"{errors.wer / offline:.2f}" if offline else "",
+                f"{errors.substitutions} / {errors.deletions} / {errors.insertions}",
+                ", ".join(f"{each.score.wer:.1f}" for each in found),
+                str(sum(words_in_loops(each.text) for each in found)),
+                f"{sum(each.cpu for each in found) / length:.3f}",
+            ]
+        )
     return shown
 
 
-def accuracy() -> list[Section]:
-    """Both tables of accuracy, and what is made up where nobody speaks."""
-    path = models.resolve("base", "q8_0", MODELS)
-    whisper = Whisper(path, name=path.stem, threads=1)
-    detector = VoiceDetector(models.resolve("silero-vad", "", MODELS))
-    bare = load_plain(path)
+def _ours(recording: Recording, told: Told) -> list[Outcome]:
+    return [
+        outcome(recording, COMMITTED, text(told.live), told.live_cpu),
+        outcome(recording, REFINED, text(told.final), told.live_cpu + told.final_cpu),
+    ]
 
-    whole = consultations() or [visit()]
-    ways = {
-        "committed by the daemon": committed(whisper, detector),
-        "the same, and refined": refined(whisper, detector),
-        "whisper.cpp offline, same model": lambda audio: plain(bare, audio),
-    }
-    outcomes = [run(way, decode, recording) for recording in whole for way, decode in ways.items()]
+
+def _of(recordings: Sequence[Recording], seconds: float | None) -> str:
+    words = sum(len(recording.reference.split()) for recording in recordings)
+    looped = sum(words_in_loops(recording.reference) for recording in recordings)
+    whole = "" if seconds is None else f"the first {seconds:g} s of "
+    return (
+        f"{whole}{len(recordings)} recordings, {words:,} words in the references, {looped} of them in what"
+        " would count as a loop"
+    )
+
+
+def accuracy(seconds: float | None = None) -> list[Section]:
+    """Accuracy of all ways, and from the same decodes what the probabilities of ours are worth."""
+    product = Product()
+    bare = load_plain(product.path)
+    whole = beginnings(consultations() or [visit()], seconds)
+    outcomes: list[Outcome] = []
+    live, final = reliability.Claims(), reliability.Claims()
+    for recording in whole:
+        told = product.hear(recording.audio)
+        outcomes += _ours(recording, told)
+        outcomes.append(run(OFFLINE, lambda audio: plain(bare, audio), recording))
+        live.add(recording.reference, told.live)
+        final.add(recording.reference, told.final)
     for beam in (1, 5):
         for recording, heard in zip(whole, peers.faster_whisper(whole, beam), strict=True):
-            cpu = heard["cpu"] / (len(recording.audio) / RATE)
             way = f"faster-whisper int8 offline, beam {beam}"
-            outcomes.append(Outcome(recording.name, way, score(recording.reference, heard["text"]), cpu, ""))
-    silent = noises()
-    made_up = sum(run("", committed(whisper, detector), noise).score.insertions for noise in silent)
+            outcomes.append(outcome(recording, way, heard["text"], heard["cpu"]))
     offline = Section(
         "offline",
         "Whole recordings",
         COLUMNS,
         rows(outcomes, whole),
-        f"{len(whole)} recordings; {path.stem}, one thread. Words made up in {len(silent)} recordings without speech:"
-        f" {made_up}.",
+        f"{_of(whole, seconds)}. {product.path.stem}, one thread, the vocabulary that comes with ambientd; the second"
+        " hearing's CPU includes that of the first.",
+        [asdict(each) for each in outcomes],
     )
+    return [
+        offline,
+        reliability.section("reliability", "What a probability means: committed text", live),
+        reliability.section("reliability-refined", "What a probability means: refined text", final),
+    ]
 
-    short = [replace(recording, audio=recording.audio[: EXCERPT * RATE]) for recording in whole]
-    # The references have no times, so an excerpt is judged by what the offline decode heard of it.
-    short = [replace(recording, reference=plain(bare, recording.audio)) for recording in short]
-    ways = {
-        "committed by the daemon": committed(whisper, detector),
-        "seed: 2.0 s chunks, 0.5 s overlap": lambda audio: seed(bare, audio),
-    }
-    outcomes = [run(way, decode, recording) for recording in short for way, decode in ways.items()]
-    against = Section(
-        "seed",
-        "The seed's scheme",
-        COLUMNS,
-        rows(outcomes, short),
-        f"The first {EXCERPT} s of each recording, judged by what a plain offline decode hears in it.",
-    )
-    return [offline, against]
+
+def against_seed(seconds: float | None = None) -> list[Section]:
+    """The seed's scheme on the beginnings of the recordings."""
+    length = seconds or EXCERPT
+    product = Product()
+    bare = load_plain(product.path)
+    short = beginnings(consultations() or [visit()], length)
+    outcomes: list[Outcome] = []
+    for recording in short:
+        outcomes += _ours(recording, product.hear(recording.audio))
+        outcomes.append(run(OFFLINE, lambda audio: plain(bare, audio), recording))
+        outcomes.append(run("seed: 2.0 s chunks, 0.5 s overlap", lambda audio: seed(bare, audio), recording))
+    return [
+        Section(
+            "seed",
+            "The seed's scheme",
+            COLUMNS,
+            rows(outcomes, short),
+            f"{_of(short, length)}. All judged by the references.",
+        )
+    ]

@@ -24,6 +24,9 @@ from bench.screen import Screen, matches, tokens
 FRAME: Final = RATE // 10
 """Samples a client sends at once."""
 
+OVERLOADED: Final = 1013
+"""Close code of a server that has no room for another session.  Source: IANA, WebSocket Close Code Numbers."""
+
 STAGGER: Final = 1.7
 """Seconds between the starts of two sessions: rooms do not begin on one stroke."""
 
@@ -135,6 +138,10 @@ class Played:
     """Seconds from the end of the session to its last word."""
     drift: float = 0.0
     """Seconds by which the last third was later than the first, at the median."""
+    seconds: float = 0.0
+    """Of audio that was sent."""
+    refused: bool = False
+    """Whether the server had no room for it."""
     words: int = 0
     shown_changed: int = 0
     stable_changed: int = 0
@@ -143,7 +150,7 @@ class Played:
     @property
     def kept_up(self) -> bool:
         """Whether it ended cleanly, soon, and no later at the end than at the beginning."""
-        return not self.failed and self.tail <= 10 and self.drift <= 3
+        return not self.failed and not self.refused and self.tail <= 10 and self.drift <= 3
 
 
 async def play(track: Track, protocol: Speaker, url: str) -> Played:
@@ -161,6 +168,8 @@ async def play(track: Track, protocol: Speaker, url: str) -> Played:
             if message.type is aiohttp.WSMsgType.TEXT:
                 protocol.receive(message.json())
                 look()
+        # The server has closed: whoever waits for its first or last word has waited enough.
+        protocol.ready.set()
         protocol.ended.set()
 
     pcm, sent, failed = to_pcm16(track.audio), [], ""
@@ -174,6 +183,8 @@ async def play(track: Track, protocol: Speaker, url: str) -> Played:
         try:
             async with asyncio.timeout(60):
                 await protocol.ready.wait()
+            if socket.close_code == OVERLOADED:
+                return Played(score("", ""), refused=True)
             begin = time.monotonic()
             for at in range(0, len(pcm), 2 * FRAME):
                 # A frame exists once its last sample has been spoken.
@@ -190,7 +201,9 @@ async def play(track: Track, protocol: Speaker, url: str) -> Played:
         with suppress(asyncio.CancelledError):
             await listener
 
-    played = Played(score(track.reference, protocol.committed), tail=finished - ended, failed=failed)
+    played = Played(score(track.reference, protocol.committed), failed=failed)
+    played.tail = finished - ended if ended else LONGEST_END
+    played.seconds = len(sent) * FRAME / RATE
     played.words = len(final.words)
     played.shown_changed, played.stable_changed = shown.taken_back, stable.taken_back
     for screen, delays in ((final, played.commit), (shown, played.display), (stable, played.stable)):
@@ -222,3 +235,8 @@ async def play_all(
 
     chosen = islice(cycle(tracks), sessions)
     return await asyncio.gather(*(one(number, track) for number, track in enumerate(chosen)))
+
+
+async def play_each(tracks: Sequence[Track], url: str, speaker: Callable[[], Speaker]) -> list[Played]:
+    """One session at a time, each of the tracks after the other."""
+    return [await play(track, speaker(), url) for track in tracks]

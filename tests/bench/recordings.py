@@ -11,11 +11,19 @@ from typing import Final
 import numpy as np
 
 from ambientd.audiofile import read_audio
-from ambientd.core.audio import Samples, from_pcm16
+from ambientd.core.audio import RATE, Samples, from_pcm16
 
 ROOT: Final = Path(__file__).parent.parent.parent
 SHARED: Final = ROOT.parent / "shared" / "data"
 VISIT: Final = ROOT / "tests" / "data" / "visit.flac"
+
+_KINDS: Final = {
+    "recorded silence": ("am-almost-silent", "am-digital-silence", "kgs-silence", "leopard-empty"),
+    "room noise": ("sb-noise1", "sb-noise5"),
+    "dishes": ("pra-dishes",),
+    "a dog": ("esc50-1-100032-A-0",),
+    "hold music": ("librosa-147793_setuniman_sweet_waltz_0i_22mi",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,14 @@ def consultations() -> list[Recording]:
     return found
 
 
-def noises() -> list[Recording]:
-    """Silence, noise and music: every word heard in them is made up."""
-    return [Recording(path.stem, load(path), "") for path in sorted((SHARED / "non_speech").glob("*.flac"))]
+def without_speech() -> dict[str, Samples]:
+    """What a room sounds like in which nobody speaks, by kind: every word heard in it is made up.
+
+    The recordings lie beside the project; without them there is digital silence, which needs none.
+    """
+    found = {"digital silence": np.zeros(RATE, np.float32)}
+    for kind, names in _KINDS.items():
+        files = [SHARED / "non_speech" / f"{name}.flac" for name in names]
+        if all(file.is_file() for file in files):
+            found[kind] = np.concatenate([load(file) for file in files])
+    return found

@@ -29,6 +29,10 @@ def machine() -> str:
     return f"{cores} cores of {names[0] if names else platform.processor()}, kernels {' '.join(kernels())}"
 
 
+class Skipped(Exception):
+    """A part cannot be measured here; says why, and what would mend it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """One table, and what to know of it."""

@@ -4,139 +4,214 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
-from collections.abc import Awaitable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import numpy as np
-import psutil
 from running import MODELS, Daemon
 
+from ambientd.engine import models
 from bench import peers
-from bench.playback import Ambientd, Played, Track, play_all, track
+from bench.accuracy import load_plain, plain
+from bench.gauges import Meter, watched
+from bench.playback import Ambientd, Played, Speaker, Track, play_all, play_each, track
 from bench.recordings import Recording, consultations, visit
 from bench.report import Section
-from bench.score import total
-
-SECONDS: Final = 180
-"""Of each recording: long enough for a drift to show."""
-
-LEVELS: Final = ((1, "?partials=1"), (6, "?partials=1"), (12, ""), (24, ""))
-"""Sessions at once, and what they ask for."""
+from bench.score import score, total
 
 POINTS: Final = (50, 95, 99)
 
 
-@dataclass(slots=True)
-class Meter:
-    """CPU seconds and the largest memory of a process and its children."""
+@dataclass(frozen=True, slots=True)
+class Level:
+    """So many sessions at once; with one, each recording is a session, one after the other."""
 
-    process: psutil.Process
-    peak: int = 0
-
-    def cpu(self) -> float:
-        times = self.process.cpu_times()
-        return times.user + times.system
-
-    async def watch(self) -> None:
-        while True:
-            with suppress(psutil.NoSuchProcess):
-                family = [self.process, *self.process.children(recursive=True)]
-                self.peak = max(self.peak, sum(each.memory_info().rss for each in family))
-            await asyncio.sleep(0.5)
+    label: str
+    sessions: int
+    seconds: float
+    """Of each recording."""
+    query: str = ""
+    """What the clients ask for."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Of the daemon, where they are not what it comes with."""
 
 
-async def measured(pid: int, playing: Awaitable[list[Played]], seconds: float) -> dict[str, Any]:
-    """The figures of one run of ``seconds`` of audio a session against the process ``pid``."""
-    meter = Meter(psutil.Process(pid))
-    watching = asyncio.create_task(meter.watch())
-    before, began = meter.cpu(), time.monotonic()
-    played = await playing
-    cpu, wall = meter.cpu() - before, time.monotonic() - began
-    watching.cancel()
-    words = sum(each.words for each in played) or 1
-    errors = total(each.score for each in played)
-    return {
-        "wer": errors.wer,
-        "kept_up": sum(each.kept_up for each in played),
-        "commit": _points([delay for each in played for delay in each.commit]),
-        "display": _points([delay for each in played for delay in each.display]),
-        "stable": _points([delay for each in played for delay in each.stable]),
-        "tail": _points([each.tail for each in played]),
-        "shown_changed": 100 * sum(each.shown_changed for each in played) / words,
-        "stable_changed": 100 * sum(each.stable_changed for each in played) / words,
-        "cpu": cpu / (seconds * len(played)),
-        "cores": cpu / wall,
-        "rss": meter.peak / 2**20,
-    }
+LEVELS: Final = (
+    Level("1 session, partials", 1, 90, "?partials=1"),
+    # What committed text alone costs.
+    Level("1 session, heard once", 1, 90, settings=(("AMBIENTD_REFINEMENT__ENABLED", "false"),)),
+    # Long enough for a drift to show.
+    Level("6 sessions, partials", 6, 180, "?partials=1"),
+    Level("12 sessions", 12, 180),
+    Level("24 sessions", 24, 180),
+    # More than there is room for: the others must not suffer.
+    Level("36 sessions", 36, 90),
+)
+
+PEER: Final = Level("WhisperLive, 1 session", 1, 90)
+
+COLUMNS: Final = [
+    "sessions",
+    "kept up",
+    "refused",
+    "WER % (offline)",
+    "committed p50 / p95 / p99, s",
+    "shown, s",
+    "stable, s",
+    "changed: shown / stable, %",
+    "end to last line p95, s",
+    "CPU s per s",
+    "loop delay p99 / max, ms",
+    "memory, MB",
+    "audio kept for the second hearing, MB",
+    "MB per further session",
+]
+
+NOTE: Final = (
+    "the clients run on the same cores. One session is each recording after the other, taken together. Latency is"
+    " counted from the end of a word. Offline is whisper.cpp, same model, on the same audio. Settings are those the"
+    " daemon comes with, admission included; *heard once* is without the second hearing. A session refused (1013)"
+    " counts in no other column. A further session is counted from the level before, the audio for the second hearing"
+    " left out."
+)
 
 
-def tracks() -> list[Track]:
-    """The beginnings of the recordings, with the times of their words."""
-    found: list[Recording] = consultations() or [visit()]
-    return [
-        track(recording.name, recording.audio, recording.reference, words, SECONDS)
-        for recording, words in zip(found, peers.word_times(found), strict=True)
-    ]
-
-
-async def run(repeat: int) -> Section:
-    """Every level, the runs of each ``repeat`` times; medians."""
-    chosen = tracks()
-    length = sum(len(each.audio) for each in chosen) / len(chosen) / 16_000
+async def run(repeat: int, seconds: float | None = None) -> Section:
+    """Every level, the runs of each ``repeat`` times; medians.  ``seconds``: of each recording, for a quick look."""
+    recordings = consultations() or [visit()]
+    timed = peers.word_times(recordings)
+    lengths = {level: min(seconds or level.seconds, level.seconds) for level in (*LEVELS, PEER)}
+    tracks = {length: _tracks(recordings, timed, length) for length in sorted(set(lengths.values()))}
+    offline = await asyncio.to_thread(_offline, tracks)
     results: dict[str, list[dict[str, Any]]] = {}
     async with peers.whisper_live() as peer:
         for _ in range(repeat):
-            for sessions, query in LEVELS:
-                label = f"{sessions} session{'s' if sessions > 1 else ''}" + (", partials" if query else "")
-                results.setdefault(label, []).append(await _level(chosen, sessions, query, length))
+            for level in LEVELS:
+                found = await _level(level, tracks[lengths[level]])
+                results.setdefault(level.label, []).append(found | {"offline": offline[lengths[level]]})
             if peer:
                 url, pid = peer
-                alone = play_all(chosen[:1], 1, url, peers.WhisperLive)
-                results.setdefault("WhisperLive, 1 session", []).append(await measured(pid, alone, length))
+                found = await _peer(url, pid, tracks[lengths[PEER]])
+                results.setdefault(PEER.label, []).append(found | {"offline": offline[lengths[PEER]]})
+    shown = {level.label: lengths[level] for level in (*LEVELS, PEER) if level.label in results}
+    told = ", ".join(f"{length:g} s" for length in dict.fromkeys(shown.values()))
     return Section(
         "streaming",
         "Live sessions in real time",
-        [
-            "sessions",
-            "kept up",
-            "WER %",
-            "committed p50 / p95 / p99, s",
-            "shown, s",
-            "stable, s",
-            "changed: shown / stable, %",
-            "end to last line p95, s",
-            "CPU s per s",
-            "memory, MB",
-        ],
-        [_row(label, found) for label, found in results.items()],
-        f"{len(chosen)} recordings, the first {SECONDS} s of each; medians of {repeat}; the clients run on the same"
-        " cores. Latency is counted from the end of a word.",
+        COLUMNS,
+        [_row(label, found, results) for label, found in results.items()],
+        f"{len(recordings)} recordings, the first {told} of each; {_medians(repeat)}; {NOTE}",
         results,
     )
 
 
-async def _level(chosen: Sequence[Track], sessions: int, query: str, length: float) -> dict[str, Any]:
+def _medians(repeat: int) -> str:
+    return "one run" if repeat == 1 else f"medians of {repeat}"
+
+
+def _tracks(
+    recordings: Sequence[Recording], timed: Sequence[Sequence[tuple[str, float]]], length: float
+) -> list[Track]:
+    """The beginnings of the recordings, with the times of their words."""
+    return [
+        track(recording.name, recording.audio, recording.reference, words, length)
+        for recording, words in zip(recordings, timed, strict=True)
+    ]
+
+
+def _offline(tracks: Mapping[float, Sequence[Track]]) -> dict[float, float]:
+    """WER of whisper.cpp on the same beginnings."""
+    bare = load_plain(models.resolve("base", "q8_0", MODELS))
+    return {
+        length: total(score(each.reference, plain(bare, each.audio)) for each in found).wer
+        for length, found in tracks.items()
+    }
+
+
+async def _level(level: Level, tracks: Sequence[Track]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as state:
-        daemon = Daemon(Path(state), MODELS)
+        daemon = Daemon(Path(state), MODELS, dict(level.settings))
         await asyncio.to_thread(daemon.start)
         try:
             assert daemon.process
-            playing = play_all(chosen, sessions, daemon.url, lambda: Ambientd(query))
-            return await measured(daemon.process.pid, playing, length)
+            async with watched(daemon.process.pid, daemon.url) as meter:
+                played = await _played(level, tracks, daemon.url, lambda: Ambientd(level.query))
+            return figures(played, meter)
         finally:
-            await asyncio.to_thread(daemon.stop)
+            await asyncio.to_thread(daemon.stop, within=60)
+
+
+async def _peer(url: str, pid: int, tracks: Sequence[Track]) -> dict[str, Any]:
+    async with watched(pid) as meter:
+        played = await _played(PEER, tracks, url, peers.WhisperLive)
+    return figures(played, meter)
+
+
+async def _played(
+    level: Level, tracks: Sequence[Track], url: str, speaker: Callable[[], Speaker]
+) -> list[Played]:
+    if level.sessions == 1:
+        return await play_each(tracks, url, speaker)
+    return await play_all(tracks, level.sessions, url, speaker)
+
+
+def figures(played: Sequence[Played], meter: Meter) -> dict[str, Any]:
+    """Of one run."""
+    admitted = [each for each in played if not each.refused]
+    words = sum(each.words for each in admitted) or 1
+    return {
+        "wer": total(each.score for each in admitted).wer,
+        "admitted": len(admitted),
+        "refused": len(played) - len(admitted),
+        "kept_up": sum(each.kept_up for each in admitted),
+        "failed": sorted(each.failed for each in admitted if each.failed),
+        "commit": _points([delay for each in admitted for delay in each.commit]),
+        "display": _points([delay for each in admitted for delay in each.display]),
+        "stable": _points([delay for each in admitted for delay in each.stable]),
+        "tail": _points([each.tail for each in admitted]),
+        "shown_changed": 100 * sum(each.shown_changed for each in admitted) / words,
+        "stable_changed": 100 * sum(each.stable_changed for each in admitted) / words,
+        "cpu": meter.cpu / (sum(each.seconds for each in admitted) or 1),
+        "cores": meter.cpu / meter.wall,
+        "rss": meter.peak / 2**20,
+        "reels": meter.reels / 2**20,
+        "loop": [1000 * meter.delay(0.5), 1000 * meter.delay(0.99), 1000 * meter.slowest],
+    }
 
 
 def _points(values: Sequence[float]) -> list[float]:
     return [float(value) for value in np.percentile(values, POINTS)] if values else []
 
 
-def _row(label: str, runs: Sequence[dict[str, Any]]) -> list[str]:
+def _further(label: str, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Memory of one session more, by the difference to the level before, where that differs by sessions alone."""
+    levels = {level.label: level for level in LEVELS}
+    names = list(results)
+    before = names[names.index(label) - 1] if names.index(label) else ""
+    here, there = levels.get(label), levels.get(before)
+    if (
+        here is None
+        or there is None
+        or there.sessions == 1
+        or (here.query, here.seconds) != (there.query, there.seconds)
+    ):
+        return ""
+
+    def own(name: str) -> float:
+        return median(run["rss"] - run["reels"] for run in results[name])
+
+    more = median(run["admitted"] for run in results[label]) - median(
+        run["admitted"] for run in results[before]
+    )
+    return f"{(own(label) - own(before)) / more:.1f}" if more > 0 else ""
+
+
+def _row(
+    label: str, runs: Sequence[Mapping[str, Any]], results: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[str]:
     def mid(name: str) -> float:
         return median(run[name] for run in runs)
 
@@ -144,16 +219,22 @@ def _row(label: str, runs: Sequence[dict[str, Any]]) -> list[str]:
         columns = zip(*(run[name] for run in runs if run[name]), strict=True)
         return " / ".join(f"{median(column):.1f}" for column in columns)
 
-    partials = "partials" in label or "WhisperLive" in label
+    ours = label != PEER.label
+    partials = "partials" in label or not ours
+    tails = [run["tail"][1] for run in runs if run["tail"]]
     return [
         label,
-        f"{mid('kept_up'):.0f}",
-        f"{mid('wer'):.2f}",
+        f"{mid('kept_up'):.0f} of {mid('admitted'):.0f}",
+        f"{mid('refused'):.0f}",
+        f"{mid('wer'):.2f} ({mid('offline'):.2f})",
         points("commit"),
         points("display") if partials else "as committed",
-        points("stable") if "partials" in label else "",
-        f"{mid('shown_changed'):.1f} / {mid('stable_changed'):.1f}" if "partials" in label else "",
-        f"{median(run['tail'][1] for run in runs if run['tail']):.1f}",
+        points("stable") if partials and ours else "",
+        f"{mid('shown_changed'):.1f} / {mid('stable_changed'):.1f}" if partials and ours else "",
+        f"{median(tails):.1f}" if tails else "",
         f"{mid('cpu'):.3f}",
+        " / ".join(f"{median(run['loop'][at] for run in runs):.0f}" for at in (1, 2)) if ours else "",
         f"{mid('rss'):.0f}",
+        f"{mid('reels'):.1f}" if ours else "",
+        _further(label, results),
     ]
