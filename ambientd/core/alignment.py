@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Final
 
 
 def plain(word: str) -> str:
@@ -40,6 +41,31 @@ def matches(old: Sequence[str], new: Sequence[str]) -> dict[int, int]:
         else:
             j -= 1
     return found
+
+
+LEAST_ECHO: Final = 4
+"""Letters of a single word that is taken for the same word: "and" is said everywhere."""
+
+
+def meeting(said: Sequence[str], heard: Sequence[str], *, near: int) -> int | None:
+    """Behind how many words of ``heard`` all of ``said`` has been; ``None`` where the words do not tell.
+
+    Both may begin before the other.  Of equally good places the one nearest to ``near`` is taken.
+
+    Source: local alignment that must end with ``said``; a point for each word that is the same, one off for each that
+    is not.
+    """
+    row = [0] * (len(heard) + 1)
+    for word in said:
+        before, row = row, [0]
+        for index, other in enumerate(heard):
+            same = before[index] + (1 if word == other else -1)
+            row.append(max(0, same, before[index + 1] - 1, row[index] - 1))
+    best = max(row)
+    places = [count for count, score in enumerate(row) if score == best]
+    if best == 1 and len(said) > 1:
+        places = [count for count in places if heard[count - 1] == said[-1] and len(said[-1]) >= LEAST_ECHO]
+    return min(places, key=lambda count: abs(count - near)) if best and places else None
 
 
 def aligned(

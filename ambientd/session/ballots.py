@@ -8,12 +8,10 @@ from typing import Final
 
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Heard
+from ambientd.core.final import ASTRAY
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Line, Word
 from ambientd.core.vote import Ballot
-
-ASTRAY: Final = RATE * 3 // 2
-"""Samples by which two hearings may place a word differently."""
 
 HOLE: Final = RATE * 3 // 10
 """Samples between two lines of a hearing that may hold a word it has lost."""

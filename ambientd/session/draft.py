@@ -24,7 +24,7 @@ from ambientd.core import plausibility
 from ambientd.core.audio import RATE, Samples
 from ambientd.core.calibration import with_calibrated_words
 from ambientd.core.decoding import AUTO, Decoder, Heard
-from ambientd.core.final import Stretch, final_lines, joined
+from ambientd.core.final import ASTRAY, Stretch, final_lines, joined
 from ambientd.core.marks import corrections
 from ambientd.core.numerals import plain
 from ambientd.core.segmenter import Piece
@@ -32,7 +32,7 @@ from ambientd.core.tongue import Style, most_said
 from ambientd.core.transcript import Gap, Line, Word
 from ambientd.core.vote import Ballot, vote
 from ambientd.core.windows import Cuts
-from ambientd.session.ballots import ASTRAY, ballot
+from ambientd.session.ballots import ballot
 from ambientd.session.ear import Hearing
 from ambientd.session.inbox import Hole
 from ambientd.session.names import Names
