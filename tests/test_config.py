@@ -21,6 +21,8 @@ from ambientd.config.kinds import Packaged, Table
 from ambientd.config.rules import RULES
 from ambientd.config.tables import SEED_NAMES
 from ambientd.core.languages import LANGUAGES
+from ambientd.core.suspects import Index, Search
+from ambientd.core.vocabulary import parse
 from ambientd.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent
@@ -403,6 +405,15 @@ class TestRules:
             accepted += 1
             terms(settings)
         assert accepted >= 4
+
+    @pytest.mark.parametrize("wanted", [True, False])
+    def test_whether_names_are_put_in_reaches_every_conversation(self, wanted: bool) -> None:  # noqa: FBT001
+        from ambientd.terms import terms  # noqa: PLC0415 - heavy to import
+
+        settings = load(environ=HOME | {"AMBIENTD_VOCABULARY__PUT_IN": str(wanted).lower()})
+        opened = terms(settings, search=Search((Index(parse("omeprazole")),)))
+
+        assert (opened.names().suspected() is not None) == wanted
 
     @pytest.mark.parametrize(
         ("variables", "word"),

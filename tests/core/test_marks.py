@@ -96,15 +96,18 @@ def test_what_is_stored_as_marks_comes_back_with_the_words(phrases):
     assert corrections(words_of(with_puts(bare, marks))) == marks
 
 
-@given(SEGMENTS, SEGMENTS, SEGMENTS, st.integers(0, 900), st.integers(-150, 150), st.booleans())
+WINDOW = st.none() | st.tuples(st.integers(0, 300), st.integers(301, 2_000))
+
+
+@given(SEGMENTS, SEGMENTS, SEGMENTS, st.integers(0, 900), st.integers(-150, 150), st.booleans(), WINDOW)
 def test_no_word_that_was_put_in_is_unmarked_after_seam_vote_and_calibration(  # noqa: PLR0917
-    frame, second, third, moment, shift, loose
+    frame, second, third, moment, shift, loose, window
 ):
     others = [
         Ballot(words_of(segments(second, start=200 + shift)), loose=loose),
         Ballot(words_of(segments(third, start=200)), loose=loose),
     ]
-    text = vote(segments(frame, start=200), others).segments
+    text = vote(segments(frame, start=200), others, within=window).segments
     text = with_calibrated_words(segment.not_before(moment) for segment in text)
 
     words = words_of(text)
