@@ -13,14 +13,15 @@ import pytest
 import soundfile
 from running import DATA, Daemon
 
+from ambientd.core.alignment import plain
 from ambientd.core.audio import RATE, to_pcm16
 
 pytestmark = pytest.mark.model
 
 FULL = os.environ.get("AMBIENTD_HOSTILE") == "full"
 
-SECONDS = 90 if FULL else 25
-"""Of the visit that are spoken, at the pace of speech."""
+SECONDS = 40 if FULL else 25
+"""Of the visit that are spoken, at the pace of speech; it has 39.5."""
 
 ATTACK = """
 import socket, ssl, sys, threading
@@ -114,7 +115,9 @@ async def test_a_visit_is_written_as_if_nobody_attacked(own_daemon: Daemon) -> N
     tried = sum(map(float, told.values()))
     sys.stdout.write(f"\n{tried:.0f} refused: {told}; text at most {late:.2f} s late\n")
     if before:
-        sys.stdout.write(f"without the attack {before[1]:.2f} s; the same words: {before[0] == text}\n")
+        # Not the same marks: a piece that loops is heard again with some chance, which differs from time to time.
+        same = [plain(word) for word in before[0].split()] == [plain(word) for word in text.split()]
+        sys.stdout.write(f"without the attack {before[1]:.2f} s; the same words: {same}\n")
     assert tried > 200
     assert "stomach" in text
     assert late < 8.0  # on a machine that does nothing else it is below two
