@@ -81,9 +81,9 @@ async def clinic_at(state: Path, **settings: str) -> AsyncIterator[Clinic]:
     await asyncio.to_thread(box.stop)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def clinic(tmp_path: Path) -> AsyncIterator[Clinic]:
-    async for each in clinic_at(tmp_path):
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def clinic(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clinic]:
+    async for each in clinic_at(tmp_path_factory.mktemp("clinic")):
         yield each
 
 
