@@ -26,7 +26,7 @@ from typing import Final
 from ambientd.core import plausibility
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Decoder, Heard, Rank, Request
-from ambientd.core.seam import breath
+from ambientd.core.seam import MARGIN, breath
 from ambientd.core.segmenter import Piece
 from ambientd.core.transcript import Gap
 from ambientd.session.names import Names
@@ -63,6 +63,7 @@ async def hear(
     prompt: str = "",
     since: float = 0.0,
     may_carry: bool = True,
+    from_breath: bool = True,
     rank: Rank = Rank.FINAL,
     first: Heard | None = None,
     otherwise: str | None = None,
@@ -76,6 +77,7 @@ async def hear(
     ``otherwise``: the language to try where ``language`` gave hardly a word; without one, the same.
     ``names``: those of the conversation, where there are any; ``names_after``: see :meth:`Names.suspected`.
     ``may_carry``: whether what is unheard may be left for later; otherwise it is a gap.
+    ``from_breath``: whether it is to be taken up at the breath before, see :mod:`~ambientd.core.seam`.
 
     Raises:
         DecodeFailed: the engine gave no answer at all.
@@ -106,7 +108,7 @@ async def hear(
         heard = replace(heard, segments=())
     if gap or not heard.segments:
         return Hearing(heard, spent, gap)
-    return _with_rest(Hearing(heard, spent), piece, may_carry=may_carry)
+    return _with_rest(Hearing(heard, spent), piece, may_carry=may_carry, from_breath=from_breath)
 
 
 def is_silence(heard: Heard, piece: Piece) -> bool:
@@ -130,11 +132,12 @@ def _believable(heard: Heard, piece: Piece, doubt: str) -> tuple[Heard, Gap | No
     return kept, Gap(end, piece.end, doubt) if end < piece.end else None
 
 
-def _with_rest(hearing: Hearing, piece: Piece, *, may_carry: bool) -> Hearing:
+def _with_rest(hearing: Hearing, piece: Piece, *, may_carry: bool, from_breath: bool) -> Hearing:
     """Rule 5: what to do with speech that the text does not reach."""
     reached = hearing.heard.segments[-1].end
     if piece.after(reached).speech < WORTH_HEARING:
         return hearing
     if may_carry and reached >= piece.start + LEAST_HEARD:
-        return replace(hearing, unheard=piece.after(breath(piece, reached, after=piece.start + LEAST_HEARD)))
+        again = breath(piece, reached, after=piece.start + LEAST_HEARD) if from_breath else reached - MARGIN
+        return replace(hearing, unheard=piece.after(again))
     return replace(hearing, gap=Gap(reached, piece.end, "inaudible"))
