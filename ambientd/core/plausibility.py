@@ -33,6 +33,11 @@ LEAST_WORDS_PER_SECOND: Final = 0.5
 ENOUGH_TO_SAY: Final = 2.0
 """Seconds of speech that must hold words; a shorter one may be a cough."""
 
+WORDS_PER_SECOND: Final = 4.5
+"""Of clear speech, that hardly anybody exceeds; nearly all that did in 4,000 decodes said something twice."""
+LEAST_PHRASE: Final = 3
+"""Words that make a phrase.  Source of both: measured, docs/benchmarks.md."""
+
 REPEATS: Final = {1: 8, 2: 5, 3: 4, 4: 4, 5: 3, 6: 3, 7: 3, 8: 3}
 """How often a phrase of so many words must stand in a row for the text to be cut off there."""
 
@@ -142,6 +147,19 @@ def is_subtitle(heard: Heard, *, speech: int) -> bool:
     return seconds(speech) < _SHORT_SPEECH or confidence(heard.words) < _LOW_CONFIDENCE
 
 
+def said_once(heard: Heard, *, speech: int) -> Heard:
+    """``heard`` without the second saying of what it says twice in a row, where nobody could speak as fast as that.
+
+    Whisper doubles a phrase that is alone in a short piece; people who repeat themselves take the time for it.
+    ``speech``: as in :func:`doubt`.
+    """
+    words = list(heard.words)
+    most = WORDS_PER_SECOND * seconds(speech)
+    while len(words) > most and (again := _said_again([_plain(word.text) for word in words])):
+        del words[again]
+    return heard if len(words) == len(heard.words) else only(heard, words)
+
+
 def confidence(words: Sequence[Word]) -> float:
     """The mean of the words' probabilities, in [0, 1]; 0 for no words."""
     return sum(word.probability for word in words) / len(words) if words else 0.0
@@ -174,6 +192,16 @@ def unlooped(heard: Heard) -> Heard:
 
 def _plain(word: str) -> str:
     return re.sub(r"\W+", "", word).lower()
+
+
+def _said_again(words: list[str]) -> slice | None:
+    """The second saying of the first, and longest, phrase that is said twice in a row."""
+    for begin in range(len(words)):
+        for length in range((len(words) - begin) // 2, LEAST_PHRASE - 1, -1):
+            middle = begin + length
+            if words[begin:middle] == words[middle : middle + length]:
+                return slice(middle, middle + length)
+    return None
 
 
 def _loop_start(words: list[str]) -> int | None:

@@ -1,6 +1,6 @@
 """Hearing one piece: decode, doubt, decode again more carefully, or give up what cannot be believed.
 
-    Rule 1  Noise markers are never text.
+    Rule 1  Noise markers are never text, nor is a phrase said twice faster than anybody speaks.
     Rule 2  A doubtful decode is repeated once, without the prompt and with some chance: what leads into a loop is
             the likeliest word each time, or the prompt.
     Rule 3  What is still a loop is cut off where it begins to repeat; the rest, and speech that gave hardly a word, is
@@ -104,6 +104,8 @@ async def hear(
     gap = None
     if doubt:
         heard, gap = _believable(heard, piece, doubt)
+    else:
+        heard = plausibility.said_once(heard, speech=piece.speech)
     if is_silence(heard, piece):
         heard = replace(heard, segments=())
     if gap or not heard.segments:

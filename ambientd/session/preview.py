@@ -123,7 +123,7 @@ class Preview:
         self._cost = heard.seconds
         if piece.quiet >= ENOUGH_SILENCE:
             self._last = request, heard
-        heard = plausibility.cleaned(heard)
+        heard = plausibility.said_once(plausibility.cleaned(heard), speech=piece.speech)
         if plausibility.doubt(heard, speech=piece.speech, reached=0) or is_silence(heard, piece):
             return None
         if seam:

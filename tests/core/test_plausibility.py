@@ -7,7 +7,7 @@ import pytest
 
 from ambientd.core.audio import RATE
 from ambientd.core.decoding import Heard
-from ambientd.core.plausibility import cleaned, doubt, is_guess, is_subtitle, unlooped
+from ambientd.core.plausibility import cleaned, doubt, is_guess, is_subtitle, said_once, unlooped
 from ambientd.core.transcript import Segment, Word
 
 
@@ -104,6 +104,28 @@ class TestInaudible:
 
     def test_a_short_answer_is_not(self):
         assert doubt(heard("No."), speech=RATE, reached=RATE) is None
+
+
+class TestSaidTwice:
+    @pytest.mark.parametrize(
+        ("text", "left"),
+        [
+            ("So it's like a sharp. So it's like a sharp.", "So it's like a sharp."),
+            ("Okay. Yes, it is. Yes, it is. Yes, it is. Good.", "Okay. Yes, it is. Good."),
+        ],
+    )
+    def test_what_nobody_could_say_twice_in_that_time_is_there_once(self, text: str, left: str):
+        assert said_once(heard(text), speech=RATE).text == left
+
+    def test_who_takes_the_time_repeats_himself(self):
+        text = heard("Tear down the fence. Tear down the fence.")
+        assert said_once(text, speech=2 * RATE) is text
+
+    @pytest.mark.parametrize(
+        "text", ["No, no, no, no, no.", "The doctor who said so said so much more than that."]
+    )
+    def test_fast_speech_without_a_phrase_said_twice_stays(self, text: str):
+        assert said_once(heard(text), speech=RATE).text == text
 
 
 class TestGuesses:
