@@ -51,6 +51,8 @@ class Request:
     suspected: Callable[[Heard], Sequence[Suspect]] | None = None
     """Finds in a text the words that may be names; they are weighed at once, while the audio is at hand.  Called in the
     engine's thread."""
+    spare: int = 0
+    """Lanes that stand idle meanwhile, so that their cores may help; the engine's affair, whoever asks leaves it."""
     text: Heard | None = None
     """What the audio says, where that is known: it is not decoded again, only its suspects are weighed."""
 

@@ -9,7 +9,9 @@ A lane is one whisper.cpp context and the one thread that ever touches it.  Memo
             threads touch corrupts both their texts.
     Rule 4  Background work takes a lane only if another stays free, or if nobody has asked for live text for a
             while; then it may have all, on a box of one lane too.
-    Rule 5  A final that finds no lane free has a background decode aborted; a partial does so only where background
+    Rule 5  A partial that finds all lanes idle may use their cores as well: somebody watches one room's words come.
+            Background work waits until it is done; live work does not.
+    Rule 6  A final that finds no lane free has a background decode aborted; a partial does so only where background
             work has every lane.  What was aborted keeps its place and begins again: a decode cannot be continued.
 """
 
@@ -25,7 +27,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from ambientd.core.decoding import Heard, Load, Rank, Request
@@ -42,6 +44,9 @@ UNHURRIED: Final = 6
 """Times the limit that a background decode may take.  Nobody waits for it, its windows are the longest, and a box with
 other work to do may well need a minute for one; a final that wants the lane has it aborted all the same."""
 
+
+MOST_SPARE: Final = 3
+"""Lanes whose cores one decode may use beside its own: a fifth thread waits for the others more than it helps."""
 
 STUCK: Final = 30.0
 """Seconds overdue from which on a lane is not slow but stuck: the encoder of the largest model takes less on the
@@ -78,6 +83,8 @@ class _Work:
     due: float
     """When the thread is to be done with it, by the monotonic clock."""
     gave_up: threading.Event = field(default_factory=threading.Event)
+    wide: bool = False
+    """Whether it uses the other lanes' cores as well."""
     evicted: bool = False
 
     def give_up(self) -> None:
@@ -145,8 +152,10 @@ class Lanes:
             )
             began = time.monotonic()
             work = _Work(request.rank, began + self._limit_of(request.rank))
+            work.wide = request.rank is Rank.PARTIAL and not self._running and bool(self._free)
+            spare = min(len(self._free), MOST_SPARE) if work.wide else 0
             try:
-                heard = await self._hear(lane, request, work)
+                heard = await self._hear(lane, replace(request, spare=spare), work)
             except DecodeFailed:
                 if work.evicted:
                     self.load.evictions += 1
@@ -240,7 +249,9 @@ class Lanes:
             work.give_up()
 
     def _start_background(self) -> None:
-        """Gives free lanes to background work as far as rule 4 allows, now and when it will."""
+        """Gives free lanes to background work as far as rules 4 and 5 allow, now and when it will."""
+        if any(work.wide for work in self._running):
+            return  # begun once its lane is given back
         left = self._live_at + self._quiet - self._loop.time()
         while self._background and len(self._free) > (left > 0):
             lane = self._free.pop()

@@ -208,7 +208,7 @@ class Whisper:
     def _parameters(self, request: Request) -> Any:
         """Fresh parameters: what is set on one object stays set, and would reach the next session."""
         parameters = cpp.whisper_full_default_params(cpp.whisper_sampling_strategy.WHISPER_SAMPLING_GREEDY)
-        parameters.n_threads = self._threads
+        parameters.n_threads = self._threads * (1 + request.spare)
         parameters.print_progress = parameters.print_realtime = parameters.print_timestamps = False
         parameters.no_context = True
         # One window for one piece: left to itself whisper.cpp seeks to the last time token and encodes the tail again,

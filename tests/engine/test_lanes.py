@@ -23,12 +23,14 @@ class Slow:
         self.inside = 0
         self.clashes = 0
         self.heard: list[int] = []
+        self.spare: list[int] = []
         self.closed = False
 
     def hear(self, request: Request, *, aborted: Callable[[], bool]) -> Heard:
         self.inside += 1
         self.clashes += self.inside > 1
         self.threads.add(threading.get_ident())
+        self.spare.append(request.spare)
         try:
             end = time.monotonic() + self.seconds
             while time.monotonic() < end:
@@ -306,3 +308,36 @@ async def test_contexts_are_closed_even_if_one_cannot_be_loaded():
             pytest.fail("must not open")
 
     assert good.closed
+
+
+async def test_a_partial_that_is_alone_may_use_the_cores_of_the_idle_lanes():
+    contexts = [Slow() for _ in range(3)]
+    async with lanes(*contexts) as engine:
+        await engine.decode(ask(1, Rank.PARTIAL))
+        await engine.decode(ask(2))
+        await asyncio.gather(engine.decode(ask(3)), engine.decode(ask(4, Rank.PARTIAL)))
+
+    assert sorted(spare for context in contexts for spare in context.spare) == [0, 0, 0, 2]
+
+
+async def test_background_work_waits_for_a_partial_that_uses_its_core_and_a_final_does_not():
+    slow, other = Slow(0.3), Slow(0.3)
+    async with lanes(slow, other) as engine:
+        watched = asyncio.create_task(engine.decode(ask(1, Rank.PARTIAL)))
+        await asyncio.sleep(0.05)
+        later = asyncio.create_task(engine.decode(ask(2, Rank.BACKGROUND)))
+        await asyncio.sleep(0.05)
+        assert engine.busy == 1
+        urgent = asyncio.create_task(engine.decode(ask(3)))
+        await asyncio.sleep(0.05)
+        assert engine.busy == 2
+        await asyncio.gather(watched, urgent, later)
+
+    assert sorted(slow.heard + other.heard) == [1, 2, 3]
+
+
+async def test_without_an_idle_lane_there_is_nothing_to_spare():
+    context = Slow()
+    async with lanes(context) as engine:
+        await engine.decode(ask(1, Rank.PARTIAL))
+    assert context.spare == [0]
