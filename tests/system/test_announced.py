@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,8 @@ def test_the_box_is_found_whenever_there_is_a_network() -> None:
         able = False
     if not able:
         pytest.skip("no right to make a network of its own: run as root")
+    if shutil.which("ip") is None:
+        pytest.skip("no program ip: install Debian's package iproute2")
     done = subprocess.run(
         [*alone, sys.executable, "-c", SCENE],
         capture_output=True,
