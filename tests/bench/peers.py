@@ -185,11 +185,14 @@ async def whisper_live() -> AsyncIterator[tuple[str, int] | None]:
         try:
             for _ in range(300):
                 await asyncio.sleep(0.2)
+                if process.returncode is not None:
+                    raise RuntimeError(f"WhisperLive does not start; {home / 'log'} says why")
                 if "listening" in (home / "log").read_text():
                     break
             yield f"http://127.0.0.1:{PORT}", process.pid
         finally:
-            process.kill()
+            if process.returncode is None:
+                process.kill()
             await process.wait()
 
 
